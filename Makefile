@@ -1,0 +1,51 @@
+# Two commands: `make demo` and `make test`. Both set themselves up; PIP_ARGS goes to every pip call.
+PYTHON ?= python3
+PIP_ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(PIP_ARGS)
+DEMO := build/demo
+
+.PHONY: demo test lint test-slow bench clean
+
+demo: .venv/train
+	$(BIN)/scriptchain train emotions --output $(DEMO) --force
+	$(BIN)/scriptchain predict $(DEMO) \
+		"We leave for the coast at dawn and I have not slept" \
+		"The printer jams on every second page" \
+		"Soup on the stove and all of us home"
+	@echo "pictures: $(DEMO)/curves.png $(DEMO)/confusion.png $(DEMO)/positions.png; all in one page: $(DEMO)/report.html"
+
+test: lint
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports
+
+test-slow: .venv/dev
+	$(BIN)/python -m pytest -m slow
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/seed_folds.py
+	$(BIN)/python benchmarks/study.py
+	$(BIN)/python benchmarks/order.py
+	$(BIN)/python benchmarks/startup.py
+
+# torch comes first and alone: its pin in constraints.txt is a build for the CPU.
+.venv/torch: constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) torch==2.13.0
+	touch $@
+
+.venv/train: .venv/torch pyproject.toml
+	$(PIP) -e '.[train]'
+	touch $@
+
+.venv/dev: .venv/train
+	$(PIP) -e '.[train,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist

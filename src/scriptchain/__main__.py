@@ -1,0 +1,61 @@
+"""`scriptchain` and `python -m scriptchain`: runs a command and turns every error into one line and an exit code."""
+
+import io
+import os
+import sys
+
+from .errors import ResourceError, ScriptChainError
+
+
+def main() -> None:
+    """Never returns: ends the process with the exit code of the command."""
+    debug = "--debug" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    try:
+        sys.exit(run(arguments, debug))
+    except BrokenPipeError:
+        # The reader of a pipe went away (`| head`): nothing is wrong, and nobody is there to be told.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def run(arguments: list[str], debug: bool = False) -> int:
+    """One command; returns its exit code after saying what went wrong, if anything did."""
+    from .cli.main import UsageProblem, app
+
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # the C locale must not stop a text in another script
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        code = app(arguments, standalone_mode=False, prog_name="scriptchain")
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        raise
+    except UsageProblem as problem:
+        return _say(" ".join(problem.format_message().split()).rstrip("."), 2, "scriptchain --help")
+    except KeyboardInterrupt:
+        return _say("stopped by SIGINT", 130)
+    except Exception as error:
+        if debug:
+            raise
+        if isinstance(error, ScriptChainError):
+            return _say(str(error), error.exit_code)
+        if isinstance(error, MemoryError):
+            return _say("not enough memory", ResourceError.exit_code, "a smaller batch_size, or a file in parts")
+        if isinstance(error, OSError):
+            where = f"{error.filename}: " if error.filename else ""
+            return _say(f"{where}{error.strerror or error}", ResourceError.exit_code)
+        return _say(
+            f"a bug in scriptchain: {type(error).__name__}: {error}", 1, "run it again with --debug and report it"
+        )
+
+
+def _say(message: str, code: int, hint: str | None = None) -> int:
+    line = f"error: {message}" + (f"; hint: {hint}" if hint else "")
+    print(" ".join(line.splitlines()), file=sys.stderr)  # noqa: T201 - the one place that talks about errors
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""Attention over padded batches and packed streams, with any bias."""
+
+from .attend import attend
+
+__all__ = ["attend"]

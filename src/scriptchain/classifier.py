@@ -1,0 +1,332 @@
+"""The facade: one estimator with scikit-learn's names that trains, answers, saves and loads."""
+
+import os
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import config as configs
+from .config import Config
+from .data.labels import Labels
+from .data.records import Records, from_python
+from .data.splits import split
+from .data.tokenizer import Tokenizer
+from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, UsageError
+from .report import Report
+from .runtime import bundle
+from .runtime.evaluation import evaluate
+from .runtime.linear import Linear
+from .runtime.session import Logits, Session, softmax
+
+if TYPE_CHECKING:
+    from .model.pipeline import Network
+    from .training.loop import Examples, Outcome
+
+
+class Classifier:
+    """A small transformer text classifier.
+
+    `preset` names the recipe; every other argument is a config key (`num_layers=2, learning_rate=3e-4`).
+    `device` is auto, cpu, cuda or mps; `threads` None leaves torch's and onnxruntime's own choice.
+
+    *Raises*: ConfigError, at `fit`, for a key or value that the schema does not know.
+    """
+
+    def __init__(self, preset: str = "small", *, device: str = "auto", threads: int | None = None, **overrides: Any):
+        self.preset = preset
+        self.device = device
+        self.threads = threads
+        self._overrides = overrides
+        self._state: _Fitted | Session | None = None
+
+    # --- scikit-learn ---------------------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The arguments that build the same estimator; `deep` changes nothing, there is no estimator inside."""
+        return {"preset": self.preset, "device": self.device, "threads": self.threads, **self._overrides}
+
+    def set_params(self, **params: Any) -> "Classifier":
+        """Sets arguments or any config key. Raises ConfigError for a key that does not exist."""
+        for key, value in params.items():
+            if key in ("preset", "device", "threads"):
+                setattr(self, key, value)
+            elif key in configs.KEYS:
+                self._overrides[key] = value
+            else:
+                configs.make({key: value})  # raises, naming the nearest key
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(one_d_array=True, two_d_array=False, string=True),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._state is not None
+
+    def __repr__(self) -> str:
+        shown = {key: value for key, value in self.get_params().items() if key in self._overrides or key == "preset"}
+        return f"Classifier({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+
+    # --- training -------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[Any],
+        *,
+        validation: tuple[Sequence[str], Sequence[Any]] | None = None,
+        sample_weight: Sequence[float] | None = None,
+    ) -> "Classifier":
+        """Trains from scratch. Without `validation` a recipe with `patience` holds out a tenth of the texts for it.
+
+        *Raises*: DataError for rows that cannot be trained on, ConfigError for a config that cannot work,
+        DivergedError if the loss is no longer finite, MissingExtraError without the [train] extra.
+        """
+        records = from_python(texts, labels)
+        weights = np.ones(len(records), np.float32) if sample_weight is None else _weights(sample_weight, len(records))
+        config = self.config
+        if validation is not None:
+            held_out = from_python(*validation)
+        elif config.patience:
+            rows, held_rows = split(records.texts, _required(records.labels), fractions=(0.9, 0.1), seed=config.seed)
+            records, held_out, weights = records.subset(rows), records.subset(held_rows), weights[rows]
+        else:
+            held_out = None
+        self.fit_records(records, validation=held_out, weights=weights)
+        return self
+
+    def fit_records(
+        self,
+        train: Records,
+        *,
+        validation: Records | None = None,
+        weights: NDArray[np.float32] | None = None,
+        stream: TextIO | None = None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> "Outcome":
+        """What `fit` and the command line share: trains on exactly these rows and tells how it went."""
+        config = self.config
+        labels = Labels.from_names(_required(train.labels))
+        _check_classes(config, labels)
+        try:
+            from .model.pipeline import Network
+            from .training.estimate import refuse_what_cannot_fit
+            from .training.loop import fit
+            from .training.seed import seeded
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"training ({error.name})", "train") from None
+        if self.threads is not None:
+            import torch
+
+            torch.set_num_threads(self.threads)
+        refuse_what_cannot_fit(config, config.vocab_size, len(labels.names))
+        tokenizer = Tokenizer.train(
+            train.texts, kind=config.tokenizer, vocab_size=config.vocab_size, min_frequency=config.min_frequency,
+            lowercase=config.lowercase, max_seq_len=config.max_seq_len, with_cls=config.pooling == "cls",
+        )  # fmt: skip
+        memory = refuse_what_cannot_fit(config, tokenizer.vocab_size, len(labels.names))
+        examples = _examples(config, tokenizer, labels, train, weights, stream)
+        held_out = None if validation is None else _examples(config, tokenizer, labels, validation, None, None)
+        with seeded(config.seed):
+            network = Network(config, tokenizer.vocab_size, len(labels.names))
+            if stream is not None:
+                count = sum(parameter.numel() for parameter in network.parameters())
+                stream.write(f"{count:,} parameters, about {memory / 2**20:,.0f} MiB of memory at most\n")
+            outcome = fit(network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop)
+        self._state = _Fitted(config, labels, tokenizer, network, train, validation, outcome)
+        return outcome
+
+    @property
+    def config(self) -> Config:
+        """The resolved config. Raises ConfigError for an unknown key or a value out of range."""
+        if isinstance(self._state, Session) and not self._overrides:
+            return self._state.config
+        return configs.resolve(self.preset, overrides=self._overrides)
+
+    # --- answers --------------------------------------------------------------------------------------------
+
+    @property
+    def classes_(self) -> NDArray[np.str_]:
+        """Class names, in the order of the columns of `predict_proba`."""
+        return np.array(self._fitted.labels.names)
+
+    @property
+    def history_(self) -> list[dict[str, Any]]:
+        """A record an epoch: loss and accuracy, and the validation's where there was one."""
+        return self._trained("history_").outcome.history
+
+    @property
+    def network_(self) -> "Network":
+        """The trained torch module, straight after `fit`."""
+        return self._trained("network_").network
+
+    def predict(self, texts: Sequence[str]) -> NDArray[np.str_]:
+        """The most probable class of each text, shape `(N,)`."""
+        return self.classes_[self._logits(texts).argmax(1)]
+
+    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Probabilities of the classes, shape `(N, C)`; each row sums to 1."""
+        return softmax(self._logits(texts))
+
+    def score(self, texts: Sequence[str], labels: Sequence[Any]) -> float:
+        """Accuracy in 0..1."""
+        truth = np.array(_required(from_python(texts, labels).labels))
+        return float((self.predict(texts) == truth).mean())
+
+    def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> Report:
+        """Everything that `scriptchain evaluate` says, with intervals; `.data` is its JSON document."""
+        return evaluate(self._fitted, from_python(texts, labels), name=self.preset)
+
+    # --- run folders ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(cls, folder: str | os.PathLike[str], *, threads: int | None = None) -> "Classifier":
+        """Loads a run folder; it answers through onnxruntime and needs no torch.
+
+        *Raises*: ModelError for a folder that is not one of ours or was changed since it was written.
+        """
+        session = Session(folder, threads=threads)
+        values = configs.to_dict(session.config)
+        defaults = configs.to_dict(configs.resolve(session.config.preset))
+        overrides = {key: value for key, value in values.items() if value != defaults[key]}
+        loaded = cls(session.config.preset, threads=threads, **overrides)
+        loaded._state = session
+        return loaded
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Writes what `from_pretrained` reads; the ONNX file is proven equal to the trained network first.
+
+        *Raises*: UsageError if the folder exists and is not empty.
+        """
+        path = Path(folder)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UsageError(f"the folder must be new or empty, got {str(path)!r}")
+        path.mkdir(parents=True, exist_ok=True)
+        bundle.write(path, self.files())
+
+    def files(self) -> dict[str, bytes]:
+        """The files of a run folder that loading reads, by name."""
+        state = self._fitted
+        if isinstance(state, Session):
+            return {name: state.bundle.read(name) for name in state.bundle.manifest.files}
+        from .export.folder import model_files
+
+        return model_files(
+            state.config, state.labels, state.tokenizer, state.network, state.train.texts, state.baseline
+        )
+
+    # --- inside ---------------------------------------------------------------------------------------------
+
+    @property
+    def _fitted(self) -> "_Fitted | Session":
+        if self._state is None:
+            raise NotFittedError("the classifier must be fitted first, got one without weights",
+                                 hint="fit(texts, labels) or Classifier.from_pretrained(folder)")  # fmt: skip
+        return self._state
+
+    def _trained(self, name: str) -> "_Fitted":
+        if not isinstance(self._state, _Fitted):
+            raise NotFittedError(f"{name} must be asked after fit, got a model that was not trained here",
+                                 hint="fit(texts, labels)")  # fmt: skip
+        return self._state
+
+    def _logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        fitted = self._fitted
+        return fitted.logits(from_python(texts, labels_required=False).texts)
+
+
+class _Fitted:
+    """What `fit` leaves in memory; answers through torch until it is saved and loaded."""
+
+    def __init__(
+        self, config: Config, labels: Labels, tokenizer: Tokenizer, network: "Network", train: Records,
+        validation: Records | None, outcome: "Outcome",
+    ):  # fmt: skip
+        from .model.pipeline import torch_logits
+
+        self.config, self.labels, self.tokenizer, self.network = config, labels, tokenizer, network
+        self.train, self.validation, self.outcome = train, validation, outcome
+        self.logits: Logits = torch_logits(network, tokenizer)
+
+    @cached_property
+    def baseline(self) -> Linear:
+        """TF-IDF + logistic regression on the same rows, fitted when it is first asked for."""
+        from .training.baseline import fit_baseline
+
+        def numbered(records: Records) -> tuple[list[str], NDArray[np.int64]]:
+            return records.texts, self.labels.index(_required(records.labels))
+
+        held_out = None if self.validation is None else numbered(self.validation)
+        return fit_baseline(*numbered(self.train), len(self.labels.names), held_out, seed=self.config.seed)
+
+    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
+        return self.baseline.logits(texts)
+
+    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        return np.isin(bundle.fingerprints(texts), bundle.fingerprints(self.train.texts))
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        return int(self.tokenizer.encode(texts).truncated.sum())
+
+
+def _examples(
+    config: Config, tokenizer: Tokenizer, labels: Labels, records: Records, weights: NDArray[np.float32] | None,
+    stream: TextIO | None,
+) -> "Examples":  # fmt: skip
+    from .training.loop import Examples
+
+    encoded = tokenizer.encode(records.texts)
+    cut = int(encoded.truncated.sum())
+    if cut and stream is not None:
+        stream.write(
+            f"{cut:,} of {len(records):,} training texts are longer than {config.max_seq_len} tokens and are cut\n"
+        )
+    numbers = labels.index(_required(records.labels))
+    each = np.ones(len(records), np.float32) if weights is None else weights
+    return Examples(encoded.ids, numbers, each * _class_weights(config, labels, numbers)[numbers])
+
+
+def _class_weights(config: Config, labels: Labels, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+    if config.class_weights is None:
+        return np.ones(len(labels.names), np.float32)
+    if config.class_weights == "balanced":
+        counts = np.bincount(numbers, minlength=len(labels.names))
+        return (len(numbers) / (len(labels.names) * np.maximum(1, counts))).astype(np.float32)
+    unknown = sorted(set(config.class_weights) - set(labels.names))
+    if unknown:
+        raise ConfigError(f"class_weights must name classes of the data, got {unknown[0]!r}",
+                          hint=f"the classes are {', '.join(labels.names[:20])}")  # fmt: skip
+    return np.array([config.class_weights.get(name, 1.0) for name in labels.names], np.float32)
+
+
+def _check_classes(config: Config, labels: Labels) -> None:
+    found = len(labels.names)
+    if found < 2:
+        raise DataError(f"the training rows must have at least two classes, got {found}")
+    if config.num_classes not in (None, found):
+        raise ConfigError(
+            f"num_classes must be {found}, the number of classes in the training rows, got {config.num_classes}",
+            hint="leave num_classes out",
+        )
+
+
+def _weights(sample_weight: Sequence[float], rows: int) -> NDArray[np.float32]:
+    weights = np.asarray(sample_weight, np.float32)
+    if weights.shape != (rows,) or not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise DataError(f"sample_weight must be {rows} numbers of at least 0, not all 0, got shape {weights.shape}")
+    return weights
+
+
+def _required(labels: list[str] | None) -> list[str]:
+    assert labels is not None
+    return labels

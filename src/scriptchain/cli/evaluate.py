@@ -1,0 +1,41 @@
+"""`scriptchain evaluate MODEL FILE`, or `evaluate A B FILE` to compare two models on the same rows."""
+
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+from .options import Encoding, Json, LabelColumn, OnBadRow, TextColumn, Threads, new_app, show
+
+app = new_app()
+
+
+@app.command()
+def evaluate(
+    arguments: Annotated[
+        list[str], typer.Argument(metavar="MODEL [MODEL] FILE", help="One run folder, or two to compare, and a file.")
+    ],
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    encoding: Encoding = "utf-8",
+    on_bad_row: OnBadRow = "error",
+    threads: Threads = None,
+    json: Json = False,
+) -> None:
+    """Accuracy, macro-F1, classes, calibration, baselines, leaks and word order, with 95 % intervals."""
+    from ..data.records import read
+    from ..runtime.evaluation import compare
+    from ..runtime.evaluation import evaluate as evaluate_model
+    from ..runtime.session import Session
+
+    *models, file = arguments
+    if len(models) not in (1, 2):
+        raise UsageError(f"evaluate must have one or two models and a file, got {len(arguments)} arguments",
+                         hint="scriptchain evaluate MODEL FILE")  # fmt: skip
+    sessions = [(model, Session(model, threads=threads)) for model in models]
+    records = read(file, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row)
+    if len(sessions) == 2:
+        report = compare(sessions, records)
+    else:
+        report = evaluate_model(sessions[0][1], records, name=models[0])
+    show(report, json)

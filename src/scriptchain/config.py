@@ -1,0 +1,223 @@
+"""The closed schema of a model and its training: keys, types, ranges, presets, and the one dial for depth."""
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from .errors import ConfigError, UsageError
+
+Count = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Width = Annotated[int, Meta(ge=1, le=65_536)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Rate = Annotated[float, Meta(gt=0, le=10)]
+NonNegative = Annotated[float, Meta(ge=0, le=1_000_000)]
+Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that decides a model; a run folder's `config.json` is this and nothing else.
+
+    Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
+    and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last.
+    """
+
+    preset: str = "small"
+
+    # tokens
+    tokenizer: Literal["word", "bpe"] = "bpe"
+    lowercase: bool = True
+    vocab_size: Annotated[int, Meta(ge=300, le=10_000_000)] = 8_000
+    min_frequency: Count = 2
+    max_seq_len: Annotated[int, Meta(ge=2, le=65_536)] = 64
+
+    # model
+    d_model: Width = 128
+    num_heads: Annotated[int, Meta(ge=1, le=1_024)] = 8
+    num_layers: Annotated[int, Meta(ge=1, le=1_024)] = 3
+    d_feedforward: Width = 512
+    activation: Literal["relu", "gelu"] = "gelu"
+    residual: Literal["pre_norm", "post_norm"] = "pre_norm"
+    residual_scale: Positive = 1.0
+    positions: str = "learned"
+    positions_options: dict[str, Any] = {}
+    embedding_std: Positive = 0.05
+    embedding_norm: bool = False
+    pooling: Literal["mean", "cls", "attention"] = "mean"
+    head_layers: list[Width] = []
+    num_classes: Annotated[int, Meta(ge=2, le=1_000_000)] | None = None
+    dropout: Share = 0.1
+
+    # training
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    learning_rate: Rate = 1e-3
+    weight_decay: NonNegative = 0.01
+    schedule: Literal["constant", "step", "cosine"] = "cosine"
+    warmup: Share = 0.1
+    step_size: Count = 5
+    gamma: Annotated[float, Meta(gt=0, le=1)] = 0.8
+    clip_norm: NonNegative = 1.0
+    batch_size: Annotated[int, Meta(ge=1, le=1_000_000)] = 32
+    epochs: Annotated[int, Meta(ge=1, le=1_000_000)] = 15
+    patience: Annotated[int, Meta(ge=0, le=1_000_000)] = 4
+    sort_by_length: bool = True
+    token_dropout: Share = 0.0
+    label_smoothing: Share = 0.0
+    class_weights: Literal["balanced"] | dict[str, Positive] | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+
+    def __post_init__(self) -> None:
+        if self.d_model % self.num_heads:
+            heads = max(h for h in range(1, self.num_heads) if self.d_model % h == 0)
+            raise ConfigError(
+                f"num_heads must divide d_model {self.d_model}, got {self.num_heads}", hint=f"num_heads={heads}"
+            )
+
+
+KEYS = Config.__struct_fields__
+
+
+def make(values: Mapping[str, Any]) -> Config:
+    """A checked Config from plain values. Raises ConfigError naming the key, its rule and the value."""
+    for key in values:
+        if key not in KEYS:
+            raise ConfigError(f"config key must be a known one, got {key!r}", hint=_nearest(key, KEYS, "keys"))
+    try:
+        return msgspec.convert(dict(values), Config)
+    except msgspec.ValidationError as error:
+        raise _as_config_error(error, values) from None
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    return msgspec.to_builtins(config)
+
+
+def replace(config: Config, **changes: Any) -> Config:
+    """A copy with other values, checked as `make` does."""
+    return make(to_dict(config) | changes)
+
+
+def resolve(
+    preset: str | None = None,
+    file: str | os.PathLike[str] | None = None,
+    settings: Sequence[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    depth: int | None = None,
+) -> Config:
+    """Preset, then the file's keys, then the depth dial, then `key=value` settings and overrides: later wins."""
+    values = _read_toml(Path(file)) if file is not None else {}
+    if preset is not None:
+        values["preset"] = preset
+    values = preset_values(values.get("preset", "small")) | values
+    if depth is not None:
+        values = to_dict(at_depth(make(values), depth))
+    for setting in settings:
+        key, value = _parse_setting(setting)
+        _assign(values, key, value)
+    return make(values | dict(overrides or {}))
+
+
+def preset_names() -> list[str]:
+    folder = resources.files("scriptchain") / "presets"
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def preset_text(name: str) -> str:
+    """The preset's TOML file as it is shipped. Raises UsageError naming the nearest preset."""
+    if name not in preset_names():
+        raise UsageError(f"preset must be a known one, got {name!r}", hint=_nearest(name, preset_names(), "presets"))
+    return (resources.files("scriptchain") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    return tomllib.loads(preset_text(name)) | {"preset": name}
+
+
+def at_depth(config: Config, num_layers: int) -> Config:
+    """The same recipe for another number of layers; the width never changes.
+
+    The sum of N residual branches grows as sqrt(N), so the initial scale of each branch and the learning rate
+    fall as 1/sqrt(N) (the GPT-2 rule for the first); a deeper stack warms up longer, up to half of the run.
+    """
+    if num_layers < 1:
+        raise ConfigError(f"depth must be at least 1, got {num_layers}", hint="--depth 3")
+    deeper = num_layers / config.num_layers
+    return replace(
+        config,
+        num_layers=num_layers,
+        residual_scale=config.residual_scale * deeper**-0.5,
+        learning_rate=config.learning_rate * deeper**-0.5,
+        warmup=min(0.5, max(config.warmup, 0.05 if deeper > 1 else 0.0) * max(1.0, deeper)),
+    )
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
+        raise ConfigError(
+            f"{path}: the config file must exist", hint="scriptchain presets copy small my.toml"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: the config file cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: the config file must be TOML: {error}") from None
+
+
+def _parse_setting(setting: str) -> tuple[str, Any]:
+    key, equals, text = setting.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set must be key=value, got {setting!r}", hint="--set num_layers=6")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()  # a bare word is a string: --set pooling=cls
+    return key.strip(), None if value in ("none", "null") and key.strip() in OPTIONAL else value
+
+
+OPTIONAL = ("num_classes", "class_weights")
+
+
+def _assign(values: dict[str, Any], key: str, value: Any) -> None:
+    table, dot, name = key.partition(".")
+    if not dot:
+        values[key] = value
+    elif table in ("positions_options", "class_weights"):
+        current = values.get(table)
+        values[table] = {**(current if isinstance(current, dict) else {}), name: value}
+    else:
+        raise ConfigError(f"config key must be a known one, got {key!r}", hint=_nearest(table, KEYS, "keys"))
+
+
+def _nearest(name: str, known: Sequence[str], what: str) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    return f"did you mean {close[0]!r}?" if close else f"the {what} are {', '.join(known)}"
+
+
+def _as_config_error(error: msgspec.ValidationError, values: Mapping[str, Any]) -> ConfigError:
+    if isinstance(error.__cause__, ConfigError):
+        return error.__cause__
+    message, _, path = str(error).partition(" - at `$")
+    key = re.split(r"[.\[`]", path.lstrip("."))[0]
+    if message.startswith("Invalid enum value"):
+        rule = f"be one of {', '.join(_choices(key))}"
+    else:
+        rule = "be " + re.sub(r", got .*$", "", message).removeprefix("Expected ").replace("`", "")
+        for kind, name in (("int", "an integer"), ("float", "a number"), ("str", "text"), ("bool", "true or false")):
+            rule = re.sub(rf"\b{kind}\b", name, rule)
+    return ConfigError(f"{key} must {rule}, got {values.get(key)!r}")
+
+
+def _choices(key: str) -> list[str]:
+    found: list[str] = []
+    for kind in (Config.__annotations__[key], *getattr(Config.__annotations__[key], "__args__", ())):
+        found += [choice for choice in getattr(kind, "__args__", ()) if isinstance(choice, str)]
+    return list(dict.fromkeys(found))

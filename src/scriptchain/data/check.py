@@ -1,0 +1,435 @@
+"""What is wrong with a data set before anything is learned from it: doubles, conflicts, leaks, give-aways.
+
+Texts are compared by 64-bit hashes in numpy arrays, so that a million rows cost about a minute and a few
+hundred bytes a row. Two texts that differ in one word are found exactly (up to a collision of hashes): they
+agree on a hash of all words but one.
+"""
+
+import re
+import unicodedata
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..report import Report, Table, percent, shown
+from .records import Records
+from .text import fingerprint, leak_key, model_text
+
+NEAR_MIN_WORDS = 5  # in shorter texts one word is most of the meaning
+LISTED_ROWS = 100
+
+_EXAMPLES = 3
+_CHUNK_WORDS = 2**22  # words hashed at a time: bounds the temporary arrays
+_MAX_SIGNATURES = 2**25  # sorted at a time
+_NO_SCRIPT = "NONE"
+_LATIN = re.compile("[A-Za-z]")
+_STOP_WORDS = {
+    "en": "the and is of to in it you that was for are this with not have my they what im i",
+    "de": "der die das und ist nicht ich sie mit ein eine auf für auch dem den wir wie noch",
+    "fr": "le la les et est je pas une des dans pour que qui vous avec ce mais nous sur il",
+    "es": "el la los y es no una que en por con para las muy pero como mi está del lo",
+    "it": "il la che di è non una per sono con gli ho ma anche della questo mi del molto si",
+    "pt": "o a os e é não uma que em por com para as muito mas como eu está do da",
+    "nl": "de het een en is niet ik van dat op met voor zijn maar ook we wat je er naar",
+}
+_LANGUAGES: dict[str, list[str]] = defaultdict(list)
+for _code, _words in _STOP_WORDS.items():
+    for _word in _words.split():
+        _LANGUAGES[_word].append(_code)
+
+
+def check(
+    records: Records, against: Records | None = None, tokens: Callable[[list[str]], list[int]] | None = None
+) -> Report:
+    """A report on the rows, and on those that `against` (the training set of a test set) has too.
+
+    `tokens` counts the tokens of each text; without it lengths are in words. `data["clean"]` is False if
+    there is anything that `--strict` refuses. Row numbers are 1-based and count data rows.
+    """
+    facts = _gathered(records.texts, records.labels)
+    findings = _findings(records, facts, against)
+    counts = Counter(records.labels or ())
+    classes = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    variants = _variants(classes)
+    told = _told(records, facts.own_label, classes)
+    mixed = sum(rows >= 0.01 * len(records) for script, rows in facts.scripts.items() if script != _NO_SCRIPT) > 1
+    data: dict[str, Any] = {
+        "rows": len(records),
+        "classes": classes,
+        "balance": max(classes.values()) / min(classes.values()) if classes else None,
+        "lengths": _lengths(
+            _counted(records.texts, tokens) if tokens else facts.words, "tokens" if tokens else "words"
+        ),
+        **{finding.key: finding.document() for finding in findings},
+        "label_variants": variants,
+        "label_in_text": told,
+        "scripts": _most_first(facts.scripts),
+        "scripts_mixed": mixed,
+        "languages": _most_first(facts.languages),
+    }
+    problems = [f"{len(finding.rows)} {finding.sentence}" for finding in findings if len(finding.rows)]
+    problems += [f"labels that differ only by case or space: {_quoted(names)}" for names in variants]
+    problems += [
+        f"label {shown(item['label'], 40)!r} stands in {percent(item['share'])} of its own texts" for item in told
+    ]
+    problems += [f"scripts are mixed: {', '.join(data['scripts'])}"] if mixed else []
+    data["clean"] = not problems
+    data["warnings"] = problems + _remarks(records, classes)
+    return Report(f"Check of {records.source}", data, _body(records, against, data, findings))
+
+
+# --- one pass over the texts ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """Per row: hashes of the model text and of the leak key, number of words; and counts over the rows."""
+
+    texts: np.ndarray
+    keys: np.ndarray
+    words: np.ndarray
+    word_hashes: np.ndarray  # of the words of all leak keys, one after the other
+    key_words: np.ndarray  # how many of these each row has
+    scripts: Counter[str]
+    languages: Counter[str]
+    own_label: Counter[str]  # texts of a label that have its name in them
+
+
+def _gathered(texts: Sequence[str], labels: Sequence[str] | None) -> _Facts:
+    text_hashes, key_hashes, words, key_words = array("Q"), array("Q"), array("q"), array("q")
+    word_hashes = array("q")
+    scripts, languages, own_label = Counter[str](), Counter[str](), Counter[str]()
+    script_of = _Scripts()
+    phrases = {label: _phrase(label) for label in set(labels or ())}
+    for row, raw in enumerate(texts):
+        text, key = model_text(raw), leak_key(raw)
+        parts = key.split()
+        text_hashes.append(fingerprint(text))
+        key_hashes.append(fingerprint(key))
+        words.append(text.count(" ") + 1 if text else 0)
+        key_words.append(len(parts))
+        word_hashes.extend(map(hash, parts))
+        script = script_of.dominant(text)
+        scripts[script] += 1
+        if script == "LATIN":
+            languages[_language(parts)] += 1
+        if labels is not None and phrases[labels[row]] in f" {key} ":
+            own_label[labels[row]] += 1
+    return _Facts(
+        np.array(text_hashes),
+        np.array(key_hashes),
+        np.array(words),
+        np.array(word_hashes).view(np.uint64),
+        np.array(key_words),
+        scripts,
+        languages,
+        own_label,
+    )
+
+
+def _phrase(label: str) -> str:
+    return f" {leak_key(label.replace('_', ' ').replace('-', ' '))} "
+
+
+class _Scripts(dict[str, str]):
+    """The script of a letter, by the first word of its Unicode name; each letter is looked up once."""
+
+    def __missing__(self, letter: str) -> str:
+        plain = unicodedata.normalize("NFKC", letter)[0]  # wide, bold and circled letters are letters of their script
+        script = unicodedata.name(plain, _NO_SCRIPT).split()[0] if plain.isalpha() else _NO_SCRIPT
+        # One Japanese text is written in all three.
+        self[letter] = script = "CJK" if script in ("HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA") else script
+        return script
+
+    def dominant(self, text: str) -> str:
+        """The script of most letters, the first by name among equals."""
+        if text.isascii():
+            return "LATIN" if _LATIN.search(text) else _NO_SCRIPT
+        counts = Counter[str]()
+        for letter, count in Counter(text).items():
+            counts[self[letter]] += count
+        del counts[_NO_SCRIPT]
+        return min(counts, key=lambda script: (-counts[script], script)) if counts else _NO_SCRIPT
+
+
+def _language(words: Iterable[str]) -> str:
+    """The language with the most stop words, if they are two or more and no other has as many."""
+    counts = Counter(code for word in words if word in _LANGUAGES for code in _LANGUAGES[word])
+    best = counts.most_common(2)
+    if not best or best[0][1] < 2 or (len(best) > 1 and best[0][1] == best[1][1]):
+        return "unknown"
+    return best[0][0]
+
+
+# --- rows that say the same -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """The rows (0-based) of one kind of fault, and the row of `other` that each of them repeats."""
+
+    key: str
+    sentence: str
+    rows: np.ndarray
+    twins: np.ndarray
+    other: Records
+
+    def document(self) -> dict[str, Any]:
+        return {"count": len(self.rows), "rows": [int(row) + 1 for row in self.rows[:LISTED_ROWS]]}
+
+
+def _findings(records: Records, facts: _Facts, against: Records | None) -> list[_Finding]:
+    _, first, text_of_row = np.unique(facts.texts, return_index=True, return_inverse=True)
+    keys, key_first, key_of_row = np.unique(facts.keys, return_index=True, return_inverse=True)
+    every = np.arange(len(records))
+    twin = first[text_of_row]
+    near = _near(facts, key_first)[key_of_row]
+    near_first = np.full(len(keys), len(records))
+    np.minimum.at(near_first, near, every)
+    near_twin = near_first[near]
+    torn, torn_twin = _conflicts(records.labels, key_of_row, key_first)
+    leaks, leak_twin = _leaks(facts.keys, against)
+    doubles, alike = twin != every, (twin == every) & (near_twin != every)
+    return [
+        _Finding("duplicates", "rows repeat an earlier row exactly", every[doubles], twin[doubles], records),
+        _Finding("near_duplicates", "rows repeat an earlier row but for case, punctuation or one word",
+                 every[alike], near_twin[alike], records),
+        _Finding("conflicts", "rows have a text that also has another label", torn, torn_twin, records),
+        _Finding("leaks", "rows stand in the other file too", leaks, leak_twin, against or records),
+    ]  # fmt: skip
+
+
+def _conflicts(
+    labels: Sequence[str] | None, key_of_row: np.ndarray, key_first: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """All rows whose key has more than one label, each with a row of that key and of another label."""
+    if labels is None:
+        return np.array([], dtype=np.int64), np.array([], dtype=np.int64)
+    names = {name: number for number, name in enumerate(dict.fromkeys(labels))}
+    label_of_row = np.array([names[label] for label in labels], dtype=np.int64)
+    pairs, pair_first = np.unique(key_of_row * len(names) + label_of_row, return_index=True)
+    pair_key = pairs // len(names)
+    rows = np.flatnonzero((np.bincount(pair_key, minlength=len(key_first)) > 1)[key_of_row])
+    lowest = key_first[key_of_row[rows]]
+    other = np.full(len(key_first), -1)  # the first row of a key that has not the label of its very first row
+    contrary = label_of_row[pair_first] != label_of_row[key_first[pair_key]]
+    other[pair_key[contrary]] = pair_first[contrary]
+    same = label_of_row[rows] == label_of_row[lowest]
+    return rows, np.where(same, other[key_of_row[rows]], lowest)
+
+
+def _leaks(keys: np.ndarray, against: Records | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows whose key stands in the other file, each with its first row there."""
+    if against is None or not len(against):
+        return np.array([], dtype=np.int64), np.array([], dtype=np.int64)
+    others = np.array(array("Q", (fingerprint(leak_key(text)) for text in against.texts)))
+    known, first = np.unique(others, return_index=True)
+    place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    rows = np.flatnonzero(known[place] == keys)
+    return rows, first[place[rows]]
+
+
+def _near(facts: _Facts, key_first: np.ndarray) -> np.ndarray:
+    """For each distinct key, a number that it shares with all keys that are one word away, and with theirs."""
+    starts = np.concatenate([[0], np.cumsum(facts.key_words)])
+    long = np.flatnonzero(facts.key_words[key_first] >= NEAR_MIN_WORDS)
+    signatures = _Signatures(facts.word_hashes, starts[key_first[long]], facts.key_words[key_first[long]])
+    group = np.arange(len(key_first))
+    for one, other in signatures.pairs():
+        _join(group, long[one], long[other])
+    return group
+
+
+class _Signatures:
+    """Hashes of word lists with one word taken out (a hole stays, or the gap closes).
+
+    A list of words is the number `sum(word[i] * BASE**i)` modulo 2**64, so taking a word out of any place
+    costs one step, not one walk over the list.
+    """
+
+    BASE = np.uint64(0x9E3779B97F4A7C15)
+    UNBASE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
+    HOLE = np.uint64(0xD1B54A32D192ED03)  # a word that no text has
+
+    def __init__(self, words: np.ndarray, starts: np.ndarray, lengths: np.ndarray):
+        self.words, self.starts, self.lengths = words, starts, lengths
+        ends = np.cumsum(lengths)
+        self.chunks = np.split(np.arange(len(lengths)), np.flatnonzero(np.diff(ends // _CHUNK_WORDS)) + 1)
+        self.passes = int(lengths.sum()) // _MAX_SIGNATURES + 1
+        longest = int(lengths.max(initial=0))
+        self.powers = np.concatenate([[np.uint64(1)], np.cumprod(np.full(longest, self.BASE, dtype=np.uint64))])
+
+    def pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Pairs of lists that differ in one word: enough of them to connect all that do."""
+        whole = np.concatenate([self._whole(chunk) for chunk in self.chunks])
+        order = np.argsort(whole)
+        for chunk in self.chunks:  # one word more or less
+            shorter, row = self._without_word(chunk)
+            place = np.minimum(np.searchsorted(whole, shorter, sorter=order), max(len(whole) - 1, 0))
+            found = whole[order[place]] == shorter if len(whole) else np.zeros(0, dtype=bool)
+            yield row[found], order[place[found]]
+        for number in range(self.passes):  # another word in the same place
+            parts = [self._with_hole(chunk, number) for chunk in self.chunks]
+            holes = np.concatenate([signature for signature, _ in parts])
+            rows = np.concatenate([row for _, row in parts])
+            order_of_holes = np.argsort(holes)
+            equal = np.flatnonzero(np.diff(holes[order_of_holes]) == 0)
+            yield rows[order_of_holes[equal]], rows[order_of_holes[equal + 1]]
+
+    def _flat(self, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The row, the place in its row and the hash of each word of the chunk's lists."""
+        lengths = self.lengths[chunk]
+        row = np.repeat(chunk, lengths)
+        place = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return row, place, self.words[self.starts[row] + place]
+
+    def _sums(self, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Row, place and term of each word; the sum before it; and the sum of its whole list."""
+        row, place, words = self._flat(chunk)
+        terms = words * self.powers[place]
+        running = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(terms, dtype=np.uint64)])
+        ends = np.cumsum(self.lengths[chunk])
+        first = np.repeat(running[ends - self.lengths[chunk]], self.lengths[chunk])
+        total = np.repeat(running[ends], self.lengths[chunk]) - first
+        return row, place, terms, running[:-1] - first, total
+
+    def _whole(self, chunk: np.ndarray) -> np.ndarray:
+        _, place, _, _, total = self._sums(chunk)
+        return total[place == 0]
+
+    def _without_word(self, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        row, _, terms, before, total = self._sums(chunk)
+        shorter = before + (total - before - terms) * self.UNBASE
+        enough = self.lengths[row] > NEAR_MIN_WORDS
+        return shorter[enough], row[enough]
+
+    def _with_hole(self, chunk: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
+        row, place, terms, _, total = self._sums(chunk)
+        holes = total - terms + self.HOLE * self.powers[place]
+        mine = (holes >> np.uint64(32)) % np.uint64(self.passes) == number
+        return holes[mine], row[mine]
+
+
+def _join(group: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
+    """Gives the members of each pair, and all that they are joined with, the lowest number among them."""
+    while True:
+        low, high = np.minimum(group[one], group[other]), np.maximum(group[one], group[other])
+        apart = low != high
+        if not apart.any():
+            return
+        one, other = one[apart], other[apart]
+        np.minimum.at(group, high[apart], low[apart])
+        while (group[group] != group).any():
+            group[:] = group[group]
+
+
+# --- lengths and labels ---------------------------------------------------------------------------------------
+
+
+def _counted(texts: list[str], tokens: Callable[[list[str]], list[int]]) -> np.ndarray:
+    counts = [count for start in range(0, len(texts), 10_000) for count in tokens(texts[start : start + 10_000])]
+    return np.array(counts)
+
+
+def _lengths(lengths: np.ndarray, unit: str) -> dict[str, Any]:
+    """Numbers that some row really has: no percentile lies between two lengths."""
+    if not len(lengths):
+        return {"unit": unit, "median": 0, "p95": 0, "max": 0, "covers_99": 0}
+    median, p95, p99 = np.quantile(lengths, [0.5, 0.95, 0.99], method="inverted_cdf").tolist()
+    return {"unit": unit, "median": median, "p95": p95, "max": int(lengths.max()), "covers_99": p99}
+
+
+def _variants(classes: Iterable[str]) -> list[list[str]]:
+    """Groups of labels that differ only by case or space."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(classes):
+        groups[" ".join(name.casefold().split())].append(name)
+    return [names for names in groups.values() if len(names) > 1]
+
+
+def _told(records: Records, own: Counter[str], classes: dict[str, int]) -> list[dict[str, Any]]:
+    """Labels whose name stands in half of their own texts, and at most half as often in the others'."""
+    suspects = {
+        label: _phrase(label) for label, rows in classes.items() if own[label] >= 3 and own[label] >= 0.5 * rows
+    }
+    if not suspects:
+        return []
+    others = Counter[str]()
+    for text, name in zip(records.texts, records.labels or (), strict=True):
+        key = f" {leak_key(text)} "
+        others.update(label for label, phrase in suspects.items() if label != name and phrase in key)
+    return [
+        {"label": label, "share": own[label] / classes[label], "count": own[label]}
+        for label in suspects
+        if others[label] / max(len(records) - classes[label], 1) <= 0.5 * own[label] / classes[label]
+    ]
+
+
+def _most_first(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+# --- for people -----------------------------------------------------------------------------------------------
+
+
+def _remarks(records: Records, classes: dict[str, int]) -> list[str]:
+    """What is worth a word but no fault of the data."""
+    remarks = list(records.notes)
+    if len(classes) == 1:
+        remarks.append("there is one class only: nothing can be learned")
+    small = [name for name, rows in classes.items() if rows < 10]
+    if small:
+        remarks.append(f"classes with fewer than 10 rows: {_quoted(small)}")
+    if classes and max(classes.values()) > 10 * min(classes.values()):
+        remarks.append(
+            "the largest class has more than ten times the rows of the smallest: read macro F1, not accuracy"
+        )
+    return remarks
+
+
+def _quoted(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(repr(shown(name, 40)) for name in names[:5]) + more
+
+
+def _body(
+    records: Records, against: Records | None, data: dict[str, Any], findings: list[_Finding]
+) -> list[Table | str]:
+    rows, lengths = len(records), data["lengths"]
+    body: list[Table | str] = [
+        f"{rows} rows, {len(data['classes'])} classes. Texts have {lengths['median']} {lengths['unit']} (median),"
+        f" {lengths['p95']} (95 %), {lengths['max']} (longest);"
+        f" max_seq_len {lengths['covers_99']} covers 99 % of the rows.",
+        Table(
+            "Findings",
+            ["kind", "rows", "share"],
+            [
+                [finding.key.replace("_", " "), len(finding.rows), percent(len(finding.rows) / max(rows, 1))]
+                for finding in findings
+                if finding.key != "leaks" or against is not None
+            ],
+        ),
+    ]
+    if data["classes"]:
+        cells = [[shown(name, 40), count, percent(count / rows)] for name, count in data["classes"].items()]
+        body.append(Table("Classes", ["label", "rows", "share"], cells))
+    body += [_examples(records, finding) for finding in findings if len(finding.rows)]
+    body += data["warnings"]
+    if data["clean"]:
+        body.append("Nothing found that --strict refuses.")
+    return body
+
+
+def _examples(records: Records, finding: _Finding) -> Table:
+    cells = []
+    for row, twin in zip(finding.rows[:_EXAMPLES].tolist(), finding.twins[:_EXAMPLES].tolist(), strict=True):
+        label = shown(records.labels[row], 40) if records.labels else None
+        cells.append([records.lines[row], finding.other.lines[twin], label, shown(records.texts[row])])
+    more = len(finding.rows) - len(cells)
+    title = finding.key.replace("_", " ").capitalize()
+    like = f"like line of {finding.other.source}" if finding.other is not records else "like line"
+    return Table(title, ["line", like, "label", "text"], cells, f"and {more} more" if more else "")

@@ -1,0 +1,127 @@
+"""Text to token ids by the `tokenizers` library; truncation is counted, never silent."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
+
+from ..errors import ConfigError, ModelError
+from .text import model_text
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[MASK]"]
+PAD, UNK, CLS, MASK = range(4)
+# No token of these tokenizers needs more characters than this on average; what is longer is cut before the
+# tokenizer sees it, so that a text of many megabytes costs no more than its first max_seq_len tokens.
+CHARACTERS_A_TOKEN = 64
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Token ids of each text, cut at max_seq_len, and which texts were cut."""
+
+    ids: list[NDArray[np.int64]]
+    truncated: NDArray[np.bool_]
+
+
+class Tokenizer:
+    """Word level (as in the study: lower case, words only) or byte-level BPE (any script and emoji).
+
+    With `cls`, [CLS] stands before each text and counts as one token of `max_seq_len`.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, *, max_seq_len: int, cls: bool):
+        self._backend = backend
+        self._backend.encode_special_tokens = True  # "[PAD]" typed by a user is text, not padding
+        self.max_seq_len = max_seq_len
+        self.cls = cls
+
+    @classmethod
+    def train(
+        cls, texts: Iterable[str], *, kind: str, vocab_size: int, min_frequency: int, lowercase: bool, max_seq_len: int,
+        with_cls: bool = False,
+    ) -> "Tokenizer":  # fmt: skip
+        """A vocabulary from these texts alone. Raises ConfigError for a kind that does not exist."""
+        build = {"word": _word_level, "bpe": _byte_level}
+        if kind not in build:
+            raise ConfigError(f"tokenizer must be one of word, bpe, got {kind!r}")
+        backend, trainer = build[kind](lowercase, vocab_size, min_frequency)
+        backend.train_from_iterator((model_text(text) for text in texts), trainer)
+        return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
+
+    @classmethod
+    def from_json(cls, document: str, *, max_seq_len: int, with_cls: bool) -> "Tokenizer":
+        """From `to_json`'s text. Raises ModelError if it is not a tokenizer of ours."""
+        try:
+            backend = tokenizers.Tokenizer.from_str(document)
+        except Exception as error:
+            raise ModelError(f"tokenizer.json must be a tokenizer file ({_first_line(error)})") from None
+        if [backend.id_to_token(number) for number in range(len(SPECIAL))] != SPECIAL:
+            raise ModelError(f"tokenizer.json must begin with {' '.join(SPECIAL)}")
+        return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
+
+    def to_json(self) -> str:
+        # Sorted and indented by us: the library's own order is not promised.
+        return json.dumps(json.loads(self._backend.to_str()), ensure_ascii=False, indent=1) + "\n"
+
+    @property
+    def vocab_size(self) -> int:
+        return self._backend.get_vocab_size()
+
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        return self._backend.get_vocab()
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Ids of each text; a text without any known token is one [UNK], so that no row is ever empty."""
+        budget = self.max_seq_len - self.cls
+        limit = self.max_seq_len * CHARACTERS_A_TOKEN
+        cleaned = [model_text(text[: 4 * limit])[:limit] for text in texts]
+        rows: list[NDArray[np.int64]] = []
+        truncated = np.zeros(len(texts), dtype=bool)
+        for number, encoding in enumerate(self._backend.encode_batch_fast(cleaned, add_special_tokens=False)):
+            tokens = encoding.ids or [UNK]
+            truncated[number] = len(tokens) > budget or len(texts[number]) > 4 * limit
+            rows.append(np.array([CLS, *tokens[:budget]] if self.cls else tokens[:budget], dtype=np.int64))
+        return Encoded(rows, truncated)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Number of tokens of each text before any truncation, [CLS] counted."""
+        encodings = self._backend.encode_batch_fast([model_text(text) for text in texts], add_special_tokens=False)
+        return [max(1, len(encoding.ids)) + self.cls for encoding in encodings]
+
+    def tokens(self, ids: Sequence[int]) -> list[str]:
+        """The tokens behind ids, as the vocabulary spells them."""
+        return [self._backend.id_to_token(int(number)) or SPECIAL[UNK] for number in ids]
+
+
+def _word_level(lowercase: bool, vocab_size: int, min_frequency: int) -> tuple[tokenizers.Tokenizer, trainers.Trainer]:
+    backend = tokenizers.Tokenizer(models.WordLevel(unk_token=SPECIAL[UNK]))
+    if lowercase:
+        backend.normalizer = normalizers.Lowercase()
+    # Words with their inner apostrophes; punctuation is dropped, as in the study.
+    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+(?:['’]\w+)*"), behavior="removed", invert=True)
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=SPECIAL, show_progress=False
+    )
+    return backend, trainer
+
+
+def _byte_level(lowercase: bool, vocab_size: int, min_frequency: int) -> tuple[tokenizers.Tokenizer, trainers.Trainer]:
+    backend = tokenizers.Tokenizer(models.BPE())
+    if lowercase:
+        backend.normalizer = normalizers.Lowercase()
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=SPECIAL, show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    return backend, trainer
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -1,0 +1,58 @@
+"""`README.md` of a run folder: the model card, with every figure's interval and what the model is not."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .._version import __version__
+from ..config import Config
+from ..report import percent, shown, with_interval
+
+
+def render(data: Mapping[str, Any], config: Config, parameters: int) -> str:
+    """The card as Markdown."""
+    metrics, baseline, rows = data["metrics"], data["baselines"]["tfidf_lr"], data["rows"]
+    labels = ", ".join(f"`{shown(label, 40)}`" for label in data["confusion"]["labels"])
+    leaks = data["leaks"]["rows"]
+    return f"""---
+library_name: scriptchain
+pipeline_tag: text-classification
+---
+# {shown(str(data["model"]), 100)}
+
+A text classifier with {len(data["confusion"]["labels"])} classes: {labels}.
+
+| | accuracy | macro-F1 |
+|---|---|---|
+| this model | {with_interval(metrics["accuracy"])} | {with_interval(metrics["macro_f1"])} |
+| TF-IDF + logistic regression | {with_interval(baseline["accuracy"])} | {with_interval(baseline["macro_f1"])} |
+| majority class | {with_interval(data["baselines"]["majority"]["accuracy"])} | \
+{with_interval(data["baselines"]["majority"]["macro_f1"])} |
+
+Measured once on {sum(row["support"] for row in data["per_class"].values()):,} test rows, 95 % bootstrap intervals. \
+{leaks:,} of them stand in the training set. Calibration error: {with_interval(metrics["calibration_error"])}.
+Shuffling the words of each text costs {data["data_needs_order"]["value"]:.1f} points of accuracy and changes \
+{percent(data["model_uses_order"]["flip_rate"])} of the labels.
+
+## Training
+
+{rows["train"]:,} training rows, {rows["validation"]:,} validation rows. Preset `{config.preset}`, seed {config.seed}, \
+{config.num_layers} layers of width {config.d_model}, `{config.positions}` positions, {parameters:,} parameters, \
+epoch {data["kept_epoch"]} kept. Texts are cut at {config.max_seq_len} tokens. All settings are in `config.json`.
+
+## Use
+
+```sh
+scriptchain predict . "a text"
+```
+
+```python
+from scriptchain import Classifier
+
+Classifier.from_pretrained(".").predict(["a text"])
+```
+
+## Limits
+
+It knows its own classes only and always names one of them. Its figures hold for texts like those it was tested on. \
+`manifest.json` holds the SHA-256 of every file that loading reads. Written by scriptchain {__version__}.
+"""

@@ -1,0 +1,73 @@
+"""A trained network as one ONNX file of dynamic batch and length, proven equal on real rows before it is used."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.tokenizer import Tokenizer
+from ..errors import ScriptChainError
+from ..model.pipeline import Network, torch_logits
+from ..runtime.session import session_logits
+
+OPSET = 20
+TOLERANCE = 1e-4
+
+
+def to_onnx(network: Network, tokenizer: Tokenizer) -> bytes:
+    """The serialized model: inputs `ids` (int64) and `mask` (bool) of shape `(batch, length)`, output `logits`.
+
+    Nothing of the machine that wrote it is inside: no path, no stack trace.
+    """
+    network = network.cpu().eval()
+    shape = (2, min(7, tokenizer.max_seq_len))
+    example = (torch.ones(shape, dtype=torch.long), torch.ones(shape, dtype=torch.bool))
+    batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1, max=tokenizer.max_seq_len)
+    dynamic = ({0: batch, 1: length}, {0: batch, 1: length}, None)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's business
+        program = torch.onnx.export(
+            network, (*example, None), dynamo=True, opset_version=OPSET, dynamic_shapes=dynamic, verbose=False,
+            input_names=["ids", "mask"], output_names=["logits"],
+        )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    _strip(model)
+    return model.SerializeToString(deterministic=True)
+
+
+def verify(onnx: bytes, network: Network, tokenizer: Tokenizer, texts: Sequence[str]) -> float:
+    """The largest difference of a logit between the two executors over these texts, alone and in batches.
+
+    *Raises*: ScriptChainError if it is above 1e-4 of the logits' scale.
+    """
+    ours, theirs = torch_logits(network, tokenizer), session_logits(onnx, tokenizer)
+    expected = ours(texts)
+    found = [theirs(texts), np.concatenate([theirs([text]) for text in texts[:8]])]
+    difference = max(float(np.abs(part - expected[: len(part)]).max()) for part in found)
+    if not difference <= TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise ScriptChainError(
+            f"the exported model must agree with the trained one, got a difference of {difference:.2g}"
+        )
+    return difference
+
+
+def _strip(model: Any) -> None:
+    """Removes what the exporter notes about its host: stack traces, names of source files, its shape guesses."""
+    model.ClearField("doc_string")
+    for graph in (model.graph, *model.functions):
+        del graph.value_info[:]
+        graph.ClearField("doc_string")
+        for part in (graph, *graph.node):
+            del part.metadata_props[:]
+            part.ClearField("doc_string")
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        if value.metadata_props:
+            del value.metadata_props[:]
+    del model.metadata_props[:]

@@ -1,0 +1,68 @@
+"""From a stream of tokens to one vector a text, and from there to logits."""
+
+from itertools import pairwise
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..config import Config
+from ..positions import Positions
+from .block import ACTIVATIONS
+
+
+class MeanPooling(nn.Module):
+    """The mean of the real tokens."""
+
+    def forward(self, x_BLD: Float[Tensor, "B L D"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+        kept = valid.unsqueeze(-1)
+        return x_BLD.masked_fill(~kept, 0).sum(1) / kept.sum(1).clamp(min=1)
+
+
+class ClsPooling(nn.Module):
+    """The first real token, which is [CLS]."""
+
+    def forward(self, x_BLD: Float[Tensor, "B L D"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+        first = valid.long().argmax(1)
+        return x_BLD.gather(1, first[:, None, None].expand(-1, 1, x_BLD.shape[-1])).squeeze(1)
+
+
+class AttentionPooling(nn.Module):
+    """A learned weighted mean of the real tokens; it starts as the plain mean. *Source*: arXiv 1703.03130."""
+
+    def __init__(self, d_model: int):
+        super().__init__()
+        self.score = nn.Linear(d_model, 1)
+        nn.init.zeros_(self.score.weight)
+        nn.init.zeros_(self.score.bias)
+
+    def forward(self, x_BLD: Float[Tensor, "B L D"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+        scores = self.score(x_BLD).squeeze(-1).masked_fill(~valid, torch.finfo(x_BLD.dtype).min)
+        return (scores.softmax(1).unsqueeze(-1) * x_BLD.masked_fill(~valid.unsqueeze(-1), 0)).sum(1)
+
+
+class Head(nn.Module):
+    """Masked pooling, then an MLP (`head_layers`, none by default) to logits of shape `(texts, num_classes)`."""
+
+    def __init__(self, config: Config, num_classes: int):
+        super().__init__()
+        poolings = {"mean": MeanPooling, "cls": ClsPooling, "attention": lambda: AttentionPooling(config.d_model)}
+        self.pooling = poolings[config.pooling]()
+        widths = [config.d_model, *config.head_layers]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after), ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)]
+        self.mlp = nn.Sequential(nn.Dropout(config.dropout), *layers, nn.Linear(widths[-1], num_classes))
+
+    def forward(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "texts C"]:
+        x_BLD, valid = unpack(x_TD, p) if p.packed else (x_TD, p.valid)
+        return self.mlp(self.pooling(x_BLD, valid))
+
+
+def unpack(x_TD: Float[Tensor, "*T D"], p: Positions) -> tuple[Float[Tensor, "B L D"], Bool[Tensor, "B L"]]:
+    """A packed stream as a padded batch with one row a sequence, and its mask."""
+    x_ND, segment, index = x_TD.flatten(0, -2), p.segment.flatten(), p.index.flatten()
+    shape = (int(segment.max()) + 1, int(p.length.max()))
+    valid = torch.zeros(shape, dtype=torch.bool, device=x_ND.device)
+    valid[segment, index] = True
+    return x_ND.new_zeros(*shape, x_ND.shape[-1]).index_put((segment, index), x_ND), valid

@@ -1,0 +1,24 @@
+"""All initial values of the encoder and head in one place; encodings and poolings draw their own.
+
+Every layer draws its own values: a stack of copies would start as one layer applied many times.
+"""
+
+from torch import nn
+
+from ..config import Config
+from .block import Block
+
+
+def initialise(module: nn.Module, config: Config) -> None:
+    """Tokens from N(0, embedding_std); linear layers Xavier-uniform with zero bias; the last projection of each
+    residual branch times `residual_scale`. *Source*: Glorot and Bengio 2010."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear) and part.out_features > 1:
+            nn.init.xavier_uniform_(part.weight)
+            nn.init.zeros_(part.bias)
+        elif isinstance(part, nn.Embedding):
+            nn.init.normal_(part.weight, std=config.embedding_std)
+    for part in module.modules():
+        if isinstance(part, Block):
+            part.attention.output.weight.data.mul_(config.residual_scale)
+            part.feedforward.output.weight.data.mul_(config.residual_scale)

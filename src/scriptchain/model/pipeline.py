@@ -1,0 +1,52 @@
+"""The straight line from tokens to logits: the one forward path of the project."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..config import Config
+from ..data.batches import score_in_batches
+from ..data.tokenizer import CLS, Tokenizer
+from ..positions import Positions
+from .encoder import Encoder
+from .head import Head
+from .initialise import initialise
+from .trace import Trace
+
+
+class Network(nn.Module):
+    """Encoder and head. `forward(ids, mask)` is what training, the lab and the ONNX export run."""
+
+    def __init__(self, config: Config, vocab_size: int, num_classes: int):
+        super().__init__()
+        self.encoder = Encoder(config, vocab_size)
+        self.head = Head(config, num_classes)
+        initialise(self, config)
+
+    def forward(
+        self, ids: Int[Tensor, "B L"], mask: Bool[Tensor, "B L"], trace: Trace | None = None
+    ) -> Float[Tensor, "B C"]:
+        return self.classify(ids, Positions.from_mask(mask, special=ids == CLS), trace)
+
+    def classify(self, ids: Int[Tensor, "*T"], p: Positions, trace: Trace | None = None) -> Float[Tensor, "texts C"]:
+        """Logits from any positions: a padded batch or a packed stream."""
+        return self.head(self.encoder(ids, p, trace), p)
+
+
+def torch_logits(network: Network, tokenizer: Tokenizer) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """The torch executor: texts to logits of shape `(N, C)`, in evaluation mode and without gradients."""
+
+    def run(ids: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        device = next(network.parameters()).device
+        with torch.inference_mode():
+            return network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)).float().cpu().numpy()
+
+    def logits(texts: Sequence[str]) -> NDArray[np.float32]:
+        network.eval()
+        return score_in_batches(texts, tokenizer, run)
+
+    return logits

@@ -1,0 +1,60 @@
+"""Encodings by name: the folder's files, and the entry-point group `scriptchain.positions` for other packages."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from importlib import import_module, metadata, resources
+from typing import Any
+
+from ..errors import ConfigError
+from ._protocol import PositionalEncoding, Size
+
+
+def names() -> list[str]:
+    """File stems of this folder; the same word is the CLI value and the config key."""
+    files = (file.name for file in resources.files("scriptchain.positions").iterdir())
+    ours = [name.removesuffix(".py") for name in files if name.endswith(".py") and not name.startswith("_")]
+    return sorted({*ours, *(point.name for point in metadata.entry_points(group="scriptchain.positions"))})
+
+
+def load(name: str) -> type[PositionalEncoding]:
+    """The class behind a name. Raises ConfigError naming the nearest encoding."""
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"the encodings are {', '.join(names())}"
+        raise ConfigError(f"positions must be a known encoding, got {name!r}", hint=hint)
+    for point in metadata.entry_points(group="scriptchain.positions"):
+        if point.name == name:
+            return point.load()
+    module = import_module(f"scriptchain.positions.{name}")
+    return next(
+        member
+        for member in vars(module).values()
+        if inspect.isclass(member) and issubclass(member, PositionalEncoding) and member.__module__ == module.__name__
+    )
+
+
+def build(name: str, size: Size, options: Mapping[str, Any]) -> PositionalEncoding:
+    """An encoding for a stack. Raises ConfigError for an option that it does not have."""
+    encoding = load(name)
+    known = [key for key in inspect.signature(encoding).parameters if key != "size"]
+    for key, value in options.items():
+        if key not in known:
+            has = f"its options are {', '.join(known)}" if known else "it has no options"
+            raise ConfigError(f"positions_options must be options of {name!r}, got {key!r}", hint=has)
+        kind = inspect.signature(encoding).parameters[key].annotation
+        if not _fits(value, kind):
+            raise ConfigError(f"positions_options.{key} must be {_named(kind)}, got {value!r}")
+    return encoding(size, **options)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    kinds = getattr(kind, "__args__", (kind,))
+    if isinstance(value, bool):
+        return bool in kinds
+    return isinstance(value, tuple(kinds)) or (isinstance(value, int) and float in kinds)
+
+
+def _named(kind: Any) -> str:
+    words = {float: "a number", int: "an integer", str: "text", bool: "true or false", type(None): "nothing"}
+    return " or ".join(words.get(part, str(part)) for part in getattr(kind, "__args__", (kind,)))

@@ -1,0 +1,89 @@
+"""What the positions are: one frozen value a forward, for padded batches and packed streams alike.
+
+Shapes: `T` is `(B, L)` for a padded batch or `(N,)` for a packed stream of real tokens.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Int, Num
+from torch import Tensor
+
+from ..errors import UsageError
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where each token stands. Pads never count: a text has the same positions under any padding.
+
+    coordinate: what encodings read; integer or float32, never a half type
+    index: number of the token inside its own sequence, from 0 (0 on pads)
+    valid: False on pads
+    segment: number of the sequence that the token belongs to
+    length: number of real tokens in that sequence
+    special: tokens such as [CLS] that stand outside the text's order
+    packed: True for a stream of sequences one behind another, without pads
+    """
+
+    coordinate: Num[Tensor, "*T"]
+    index: Int[Tensor, "*T"]
+    valid: Bool[Tensor, "*T"]
+    segment: Int[Tensor, "*T"]
+    length: Int[Tensor, "*T"]
+    special: Bool[Tensor, "*T"]
+    packed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.coordinate.is_floating_point() and self.coordinate.dtype not in (torch.float32, torch.float64):
+            raise UsageError(
+                f"coordinate must be integer or float32, got {self.coordinate.dtype}",
+                hint="positions.coordinate.float()",
+            )
+
+    @classmethod
+    def from_mask(
+        cls, mask: Num[Tensor, "B L"] | Bool[Tensor, "B L"], special: Bool[Tensor, "B L"] | None = None
+    ) -> "Positions":
+        """From a mask of a padded batch, true on real tokens; padding may stand on either side."""
+        valid = mask.bool()
+        counted = valid.long()
+        index = (counted.cumsum(1) - 1).clamp(min=0) * counted
+        length = counted.sum(1, keepdim=True).expand_as(index)
+        segment = torch.arange(index.shape[0], device=index.device).unsqueeze(1).expand_as(index)
+        return cls(index, index, valid, segment, length, torch.zeros_like(valid) if special is None else special)
+
+    @classmethod
+    def from_lengths(cls, lengths: Int[Tensor, "B"], max_length: int | None = None) -> "Positions":
+        """From the number of tokens of each sequence, padded on the right to `max_length` or the longest."""
+        width = int(lengths.max()) if max_length is None else max_length
+        return cls.from_mask(torch.arange(width, device=lengths.device) < lengths.unsqueeze(1))
+
+    @classmethod
+    def from_packed(cls, segment: Int[Tensor, "*T"], special: Bool[Tensor, "*T"] | None = None) -> "Positions":
+        """From the sequence number of each token of a stream; the tokens of a sequence stand together.
+
+        `segment` is `(N,)`, or `(1, N)` where code around it wants a batch axis.
+        Raises UsageError if a sequence is interrupted by another.
+        """
+        flat = segment.reshape(-1)
+        starts = torch.ones_like(flat, dtype=torch.bool)
+        starts[1:] = flat[1:] != flat[:-1]
+        run = starts.long().cumsum(0) - 1
+        if int(run[-1]) + 1 != len(torch.unique(flat)):
+            raise UsageError(
+                "segment must keep the tokens of a sequence together, got one that comes back",
+                hint="sort the stream by segment",
+            )
+        place = torch.arange(len(flat), device=flat.device)
+        first = place[starts]
+        length = torch.bincount(run)[run]
+        index = (place - first[run]).reshape(segment.shape)
+        valid = torch.ones_like(segment, dtype=torch.bool)
+        return cls(
+            index, index, valid, run.reshape(segment.shape), length.reshape(segment.shape),
+            torch.zeros_like(valid) if special is None else special, packed=True,
+        )  # fmt: skip
+
+    def at(self, coordinate: Num[Tensor, "*T"]) -> "Positions":
+        """The same tokens at other coordinates: what a position policy returns."""
+        return replace(self, coordinate=coordinate)

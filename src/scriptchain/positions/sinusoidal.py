@@ -1,0 +1,47 @@
+"""Sinusoidal positions: sines and cosines of geometrically spaced wavelengths, added to the stream.
+
+x[t] + [sin(t w_0) .. sin(t w_n), cos(t w_0) .. cos(t w_n)] with w_k = base^(-2k / d_model).
+"""
+
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import ConfigError
+from ._positions import Positions
+from ._protocol import PositionalEncoding, Size
+
+
+@final
+class Sinusoidal(PositionalEncoding):
+    """Fixed waves, computed from the coordinate in float32 at every call, so that no length is out of reach.
+
+    `scale` multiplies the waves (each has unit amplitude); choose it to match the tokens. Sines fill the first
+    half of the width and cosines the second; the paper interleaves them, which permutes the columns only.
+
+    *Raises*: ConfigError for an odd d_model.
+    *Source*: arXiv 1706.03762.
+    """
+
+    acts = "added to the stream"
+    shift_invariant = False
+    direction_aware = True
+    source = "arXiv 1706.03762"
+
+    def __init__(self, size: Size, *, base: float = 10_000.0, scale: float = 1.0):
+        super().__init__(size)
+        if size.d_model % 2:
+            raise ConfigError(f"d_model must be even for sinusoidal positions, got {size.d_model}")
+        if not base > 1:
+            raise ConfigError(f"base must be greater than 1, got {base}", hint="positions_options.base=10000")
+        self.base = base
+        self.scale = scale
+
+    def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
+        half = self.size.d_model // 2
+        # Not a buffer: `.to(bfloat16)` would round the frequencies and move every angle.
+        frequency = self.base ** (torch.arange(half, device=x_TD.device, dtype=torch.float64) / -half)
+        angle = p.coordinate.unsqueeze(-1).float() * frequency.float()
+        return x_TD + (self.scale * torch.cat([angle.sin(), angle.cos()], dim=-1)).to(x_TD.dtype)

@@ -1,0 +1,51 @@
+"""What a run folder says about itself."""
+
+import json
+from pathlib import Path
+
+from .. import config as configs
+from ..errors import ModelError
+from ..report import Report, Table, shown, with_interval
+from .bundle import Bundle
+
+
+def describe(folder: Path) -> Report:
+    """Classes, config, file sizes and, where training left them, its figures. Every file's hash is checked.
+
+    *Raises*: ModelError for a folder that is not one of ours or was changed since it was written.
+    """
+    bundle = Bundle(folder)
+    sizes = {name: len(bundle.read(name)) for name in bundle.manifest.files}
+    config = configs.to_dict(bundle.config)
+    trained = _trained(folder / "report.json")
+    data = {
+        "model": str(folder),
+        "scriptchain": bundle.manifest.scriptchain,
+        "format": bundle.manifest.format,
+        "classes": list(bundle.labels.names),
+        "vocabulary": bundle.tokenizer.vocab_size,
+        "config": config,
+        "bytes": sizes,
+        **({} if trained is None else {key: trained.get(key) for key in ("rows", "metrics", "metrics_split")}),
+    }
+    names = bundle.labels.names
+    body: list[Table | str] = [
+        f"{len(names)} classes: {', '.join(shown(name, 40) for name in names[:20])}{' ...' if len(names) > 20 else ''}",
+        Table("config", ["key", "value"], [[key, str(value)] for key, value in config.items()]),
+        Table("files", ["file", "bytes"], [[name, size] for name, size in sizes.items()]),
+    ]
+    if trained is not None and isinstance(trained.get("metrics"), dict):
+        scores = [[name, with_interval(metric)] for name, metric in trained["metrics"].items()]
+        body.append(Table(f"scores on the {trained.get('metrics_split')} split", ["score", "value"], scores))
+    return Report(f"{folder}: written by scriptchain {bundle.manifest.scriptchain}, all hashes right", data, body)
+
+
+def _trained(path: Path) -> dict | None:
+    """report.json, which is for reading only and not sealed by the manifest."""
+    if not path.exists():
+        return None
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        raise ModelError(f"{path} must be JSON", hint="remove it; the model does not need it") from None
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,239 @@
+"""What a model is worth on labelled rows: one evaluation for the command line, Python and training's own report."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.labels import Labels
+from ..data.records import Records
+from ..errors import DataError, ModelError
+from ..report import Report, Table, percent, shown, with_interval
+from ..scoring.calibration import calibration_interval, reliability
+from ..scoring.intervals import accuracy_interval, macro_f1_interval, mcnemar, paired_difference
+from ..scoring.metrics import confusion, per_class
+from ..scoring.order import order_effect, shuffle_words
+from .session import softmax
+
+WORST = 10
+
+
+class Scorer(Protocol):
+    """What `evaluate` needs of a model: a loaded Session, or the torch network straight after training."""
+
+    @property
+    def labels(self) -> Labels: ...
+
+    def logits(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...
+
+    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]: ...
+
+    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]: ...
+
+    def count_truncated(self, texts: Sequence[str]) -> int: ...
+
+
+def evaluate(model: Scorer, records: Records, *, name: str) -> Report:
+    """Scores with 95 % intervals, baselines beside them, leaks, calibration, order, and the worst errors.
+
+    Shares are in 0..1; `data_needs_order` is in accuracy points (0..100). `leaks.rows` counts rows whose text stands
+    in the training set; `metrics_without` is null if none is left without them.
+
+    *Raises*: DataError for rows without labels or with labels that the model does not know.
+    """
+    texts, truth = records.texts, _truth(model.labels, records)
+    logits = model.logits(texts)
+    predicted, probabilities = logits.argmax(1), softmax(logits)
+    num_classes = len(model.labels.names)
+    leaked = model.saw(texts)
+    metrics = _metrics(truth, probabilities)
+    data: dict[str, Any] = {
+        "model": name,
+        "file": records.source,
+        "rows": len(texts),
+        "truncated": model.count_truncated(texts),
+        "metrics": metrics,
+        "baselines": _baselines(model, texts, truth, predicted),
+        **order_effect(truth, logits, model.logits([shuffle_words(text) for text in texts])),
+        "leaks": {
+            "rows": int(leaked.sum()),
+            "metrics_without": None if leaked.all() else _metrics(truth[~leaked], probabilities[~leaked]),
+        },
+        "per_class": _per_class(model.labels, truth, predicted),
+        "confusion": {"labels": list(model.labels.names), "rows": confusion(truth, predicted, num_classes).tolist()},
+        "reliability": reliability(probabilities, truth),
+        "worst_errors": _worst_errors(model.labels, records, truth, probabilities),
+    }
+    return Report(f"{name} on {records.source} ({len(texts):,} rows)", data, _body(data))
+
+
+def compare(models: Sequence[tuple[str, Scorer]], records: Records) -> Report:
+    """Two models on the same rows, paired: A's score minus B's, and McNemar's exact test.
+
+    *Raises*: ModelError if the two do not have the same classes.
+    """
+    (name_a, a), (name_b, b) = models
+    if a.labels.names != b.labels.names:
+        raise ModelError(
+            f"two models must have the same classes to be compared, got {', '.join(map(shown, a.labels.names[:5]))} "
+            f"and {', '.join(map(shown, b.labels.names[:5]))}"
+        )
+    truth, num_classes = _truth(a.labels, records), len(a.labels.names)
+    logits = [model.logits(records.texts) for _, model in models]
+    predicted = [scores.argmax(1) for scores in logits]
+    difference = {
+        metric: paired_difference(truth, *predicted, num_classes, metric=metric) for metric in ("accuracy", "macro_f1")
+    }
+    p_value = mcnemar(truth, *predicted)
+    low, high = difference["accuracy"]["low"], difference["accuracy"]["high"]
+    verdict = "A is better" if low > 0 else "B is better" if high < 0 else "undecided on these rows"
+    data = {
+        "file": records.source,
+        "rows": len(truth),
+        "models": [
+            {
+                "model": name,
+                "metrics": _metrics(truth, softmax(scores)),
+                "leaked_rows": int(model.saw(records.texts).sum()),
+            }
+            for (name, model), scores in zip(models, logits, strict=True)
+        ],
+        "difference": difference,
+        "mcnemar_p": p_value,
+        "agreement": float((predicted[0] == predicted[1]).mean()),
+        "verdict": verdict,
+    }
+    rows = [
+        [label, entry["model"], *(with_interval(entry["metrics"][key]) for key in ("accuracy", "macro_f1")),
+         entry["leaked_rows"]]
+        for label, entry in zip("AB", data["models"], strict=True)
+    ]  # fmt: skip
+    body = [
+        Table("models", ["", "model", "accuracy", "macro-F1", "leaked rows"], rows),
+        f"accuracy of A minus B: {with_interval(difference['accuracy'])}, macro-F1: "
+        f"{with_interval(difference['macro_f1'])}, McNemar p = {p_value:.2g}: {verdict}",
+    ]
+    return Report(f"{name_a} and {name_b} on {records.source} ({len(truth):,} rows)", data, body)
+
+
+def _truth(labels: Labels, records: Records) -> NDArray[np.int64]:
+    if records.labels is None:
+        raise DataError(f"{records.source} must have labels to be evaluated", hint="--label-column NAME")
+    return labels.index(records.labels)
+
+
+def _metrics(truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> dict[str, Any]:
+    predicted, num_classes = probabilities.argmax(1), probabilities.shape[1]
+    return {
+        "accuracy": accuracy_interval(truth, predicted),
+        "macro_f1": macro_f1_interval(truth, predicted, num_classes),
+        "calibration_error": calibration_interval(probabilities, truth),
+    }
+
+
+def _baselines(
+    model: Scorer, texts: Sequence[str], truth: NDArray[np.int64], predicted: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Each baseline's own scores and the model's lead over it, on the same rows. The majority class is that of
+    the scored rows: no constant answer does better on them."""
+    num_classes = len(model.labels.names)
+    answers = {
+        "majority": np.full_like(truth, np.bincount(truth).argmax()),
+        "tfidf_lr": model.baseline_logits(texts).argmax(1),
+    }
+    return {
+        name: {
+            "accuracy": accuracy_interval(truth, answer),
+            "macro_f1": macro_f1_interval(truth, answer, num_classes),
+            "difference": {
+                metric: paired_difference(truth, predicted, answer, num_classes, metric=metric)
+                for metric in ("accuracy", "macro_f1")
+            },
+        }
+        for name, answer in answers.items()
+    }
+
+
+def _per_class(labels: Labels, truth: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
+    figures = per_class(confusion(truth, predicted, len(labels.names)))
+    return {
+        name: {
+            "precision": float(figures.precision[number]),
+            "recall": float(figures.recall[number]),
+            "f1": float(figures.f1[number]),
+            "support": int(figures.support[number]),
+        }
+        for number, name in enumerate(labels.names)
+    }
+
+
+def _worst_errors(
+    labels: Labels, records: Records, truth: NDArray[np.int64], probabilities: NDArray[np.float32]
+) -> list[dict[str, Any]]:
+    """The wrong answers that were given with the most confidence."""
+    predicted, score = probabilities.argmax(1), probabilities.max(1)
+    wrong = np.flatnonzero(predicted != truth)
+    worst = wrong[np.argsort(-score[wrong], kind="stable")][:WORST]
+    return [
+        {
+            "line": records.lines[row],
+            "text": records.texts[row],
+            "label": labels.names[truth[row]],
+            "predicted": labels.names[predicted[row]],
+            "score": float(score[row]),
+        }
+        for row in worst.tolist()
+    ]
+
+
+def _body(data: dict[str, Any]) -> list[Table | str]:
+    metrics, baselines = data["metrics"], data["baselines"]
+    names = {"majority": "majority class", "tfidf_lr": "TF-IDF + logistic regression"}
+    rows = [["this model", with_interval(metrics["accuracy"]), with_interval(metrics["macro_f1"]), ""]]
+    rows += [
+        [names[key], with_interval(entry["accuracy"]), with_interval(entry["macro_f1"]),
+         with_interval(entry["difference"]["macro_f1"])]
+        for key, entry in baselines.items()
+    ]  # fmt: skip
+    order, leaks = data["data_needs_order"], data["leaks"]
+    body: list[Table | str] = [
+        Table("scores", ["", "accuracy", "macro-F1", "this model's lead in macro-F1"], rows,
+              note="95 % intervals from a bootstrap over the rows"),
+    ]  # fmt: skip
+    lead = baselines["tfidf_lr"]["difference"]["macro_f1"]
+    if lead["value"] < 0:
+        sure = "is better than" if lead["high"] < 0 else "scores higher than"
+        body.append(f"note: TF-IDF + logistic regression {sure} this model here; it may be all that you need")
+    body += [
+        f"calibration error: {with_interval(metrics['calibration_error'])}",
+        f"leaks: {leaks['rows']:,} rows stand in the training set"
+        + (f"; without them {_without(leaks)}" if leaks["rows"] else ""),
+        f"data needs order: shuffling the words costs {order['value']:.1f} points of accuracy "
+        f"[{order['low']:.1f}, {order['high']:.1f}]",
+        f"model uses order: {percent(data['model_uses_order']['flip_rate'])} of the labels change, logits move by "
+        f"{data['model_uses_order']['logit_distance']:.3f} of their size",
+        f"truncated texts: {data['truncated']:,}",
+    ]
+    classes = [
+        [shown(name, 30), percent(row["precision"]), percent(row["recall"]), percent(row["f1"]), row["support"]]
+        for name, row in data["per_class"].items()
+    ]
+    body.append(Table("classes", ["class", "precision", "recall", "F1", "rows"], classes))
+    if len(data["confusion"]["labels"]) <= 12:
+        labels = [shown(name, 14) for name in data["confusion"]["labels"]]
+        matrix = [[name, *counts] for name, counts in zip(labels, data["confusion"]["rows"], strict=True)]
+        body.append(Table("confusion (rows: truth, columns: prediction)", ["", *labels], matrix))
+    if data["worst_errors"]:
+        errors = [
+            [error["line"], shown(error["label"], 20), shown(error["predicted"], 20), percent(error["score"]),
+             shown(error["text"], 60)]
+            for error in data["worst_errors"]
+        ]  # fmt: skip
+        body.append(Table("most confident errors", ["line", "label", "predicted", "score", "text"], errors))
+    return body
+
+
+def _without(leaks: dict[str, Any]) -> str:
+    metrics = leaks["metrics_without"]
+    return "nothing is left" if metrics is None else f"accuracy is {with_interval(metrics['accuracy'])}"

@@ -1,0 +1,157 @@
+"""The linear baseline: TF-IDF of words and word pairs with multinomial logistic regression, scored by numpy alone.
+
+Counts n-grams as scikit-learn's TfidfVectorizer does, so that a pipeline fitted there predicts the same here.
+Legend: N texts, V n-grams, C classes, K distinct n-grams of one text.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+import numpy as np
+import safetensors
+from numpy.typing import NDArray
+from safetensors.numpy import save as to_safetensors
+
+from ..errors import ModelError
+
+TENSORS = "baseline.safetensors"
+DOCUMENT = "baseline.json"
+
+_WORD = re.compile(r"(?u)\b\w\w+\b")
+_HINT = "train the baseline again"
+_NAMES = ("idf", "coef", "intercept")
+
+
+class Analyzer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a text becomes weighted n-grams; `ngram_range` is the fewest and the most words of one n-gram."""
+
+    lowercase: bool = True
+    ngram_range: tuple[int, int] = (1, 2)
+    sublinear_tf: bool = True
+
+    def ngrams(self, text: str) -> Iterator[str]:
+        """The n-grams of a text, words joined by one space; a word is two or more letters, digits or underscores."""
+        words = _WORD.findall(text.lower() if self.lowercase else text)
+        fewest, most = self.ngram_range
+        for size in range(fewest, min(most, len(words)) + 1):
+            if size == 1:
+                yield from words
+            else:
+                yield from map(" ".join, zip(*(islice(words, start, None) for start in range(size)), strict=False))
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What baseline.json holds: the n-grams in the order of their columns, and the analyzer."""
+
+    analyzer: Analyzer
+    ngrams: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """A fitted baseline; the arrays are held in float32, as they are stored.
+
+    Shapes: `vocabulary` maps V n-grams to their columns; `idf` (V,), `coef` (C, V), `intercept` (C,).
+    Raises: ModelError where the parts do not fit each other or hold a number that is not finite.
+    """
+
+    vocabulary: dict[str, int]
+    idf: NDArray[np.floating]
+    coef: NDArray[np.floating]
+    intercept: NDArray[np.floating]
+    analyzer: Analyzer = field(default_factory=Analyzer)
+    _by_ngram: NDArray[np.floating] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in _NAMES:
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), np.float32))
+        _check(self)
+        # a text gathers a few n-grams: their weights must lie side by side
+        object.__setattr__(self, "_by_ngram", np.ascontiguousarray(self.coef.T))
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.intercept)
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """The score of each class, (N, C); a text's scores do not depend on the texts beside it."""
+        logits_NC = np.empty((len(texts), self.num_classes))
+        for row, text in enumerate(texts):
+            logits_NC[row] = self._score(text)
+        return logits_NC
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """The softmax of the logits, (N, C)."""
+        logits_NC = self.logits(texts)
+        exponentials_NC = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
+        return exponentials_NC / exponentials_NC.sum(axis=1, keepdims=True)
+
+    def files(self) -> dict[str, bytes]:
+        """The bytes of `baseline.safetensors` and `baseline.json`; the same baseline always gives the same."""
+        ngrams = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
+        return {
+            TENSORS: to_safetensors({name: getattr(self, name) for name in _NAMES}),
+            DOCUMENT: msgspec.json.encode(_Document(self.analyzer, ngrams)),
+        }
+
+    @classmethod
+    def load(cls, tensors: bytes, document: bytes) -> "Linear":
+        """A baseline from the bytes of its two files, so that the caller can hash exactly what is used.
+
+        Raises: ModelError where either is damaged or they do not fit each other.
+        """
+        described = _read_document(document)
+        vocabulary = {ngram: column for column, ngram in enumerate(described.ngrams)}
+        if len(vocabulary) < len(described.ngrams):
+            raise ModelError(f"{DOCUMENT} must hold each n-gram once, got one twice", hint=_HINT)
+        return cls(vocabulary, **_read_tensors(tensors), analyzer=described.analyzer)
+
+    def _score(self, text: str) -> NDArray[np.float64]:
+        counts: dict[int, int] = {}
+        for column in map(self.vocabulary.get, self.analyzer.ngrams(text)):
+            if column is not None:
+                counts[column] = counts.get(column, 0) + 1
+        if not counts:
+            return self.intercept.astype(np.float64)
+        columns_K = np.fromiter(counts, np.intp, len(counts))
+        counts_K = np.fromiter(counts.values(), np.float64, len(counts))
+        if self.analyzer.sublinear_tf:
+            counts_K = 1 + np.log(counts_K)
+        weights_K = counts_K * self.idf[columns_K]
+        norm = math.sqrt(weights_K @ weights_K) or 1.0  # n-grams that all weigh nothing have no direction
+        return weights_K @ self._by_ngram[columns_K] / norm + self.intercept
+
+
+def _check(linear: Linear) -> None:
+    ngrams, classes = len(linear.vocabulary), len(linear.intercept) if linear.intercept.ndim == 1 else 0
+    shapes = {name: getattr(linear, name).shape for name in _NAMES}
+    fewest, most = linear.analyzer.ngram_range
+    if classes == 0 or shapes != {"idf": (ngrams,), "coef": (classes, ngrams), "intercept": (classes,)}:
+        raise ModelError(f"the baseline's tensors must fit its {ngrams} n-grams, got shapes {shapes}", hint=_HINT)
+    if not all(np.isfinite(getattr(linear, name)).all() for name in _NAMES):
+        raise ModelError("the baseline's tensors must be finite, got NaN or infinity", hint=_HINT)
+    if not 1 <= fewest <= most:
+        raise ModelError(f"ngram_range must rise from 1 or more, got {[fewest, most]}", hint=_HINT)
+
+
+def _read_document(document: bytes) -> _Document:
+    try:
+        return msgspec.json.decode(document, type=_Document)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{DOCUMENT} must describe a baseline, got: {error}", hint=_HINT) from None
+
+
+def _read_tensors(tensors: bytes) -> dict[str, NDArray[np.float32]]:
+    try:
+        stored = dict(safetensors.deserialize(tensors))
+    except safetensors.SafetensorError as error:
+        raise ModelError(f"{TENSORS} must be a safetensors file, got: {error}", hint=_HINT) from None
+    kinds = {name: tensor["dtype"] for name, tensor in sorted(stored.items())}
+    if kinds != dict.fromkeys(_NAMES, "F32"):
+        raise ModelError(f"{TENSORS} must hold {', '.join(_NAMES)} in F32, got {kinds}", hint=_HINT)
+    return {name: np.frombuffer(tensor["data"], "<f4").reshape(tensor["shape"]) for name, tensor in stored.items()}

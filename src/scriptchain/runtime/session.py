@@ -1,0 +1,79 @@
+"""The onnxruntime executor: what answers for a finished model everywhere, without torch."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import Config
+from ..data.batches import score_in_batches
+from ..data.labels import Labels
+from ..data.tokenizer import Tokenizer
+from ..errors import ModelError
+from .bundle import Bundle
+
+Logits = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+class Session:
+    """A loaded run folder. Threads are those of onnxruntime's own pool; None takes one a core.
+
+    *Raises*: ModelError for a folder that is not one of ours or was changed since it was written.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, threads: int | None = None):
+        self.bundle = Bundle(Path(folder))
+        self.config: Config = self.bundle.config
+        self.labels: Labels = self.bundle.labels
+        self.tokenizer: Tokenizer = self.bundle.tokenizer
+        self._logits = session_logits(self.bundle.read("model.onnx"), self.tokenizer, threads)
+
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Shape `(N, C)`, in the order of the texts."""
+        return self._logits(texts)
+
+    def probabilities(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Shape `(N, C)`; each row sums to 1."""
+        return softmax(self.logits(texts))
+
+    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
+        """What the stored TF-IDF + logistic regression says."""
+        return self.bundle.baseline.logits(texts)
+
+    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which texts stand in the training set."""
+        return self.bundle.saw(texts)
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than max_seq_len."""
+        return int(self.tokenizer.encode(texts).truncated.sum())
+
+
+def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None) -> Logits:
+    """Texts to logits by a serialized ONNX model. Raises ModelError if onnxruntime refuses it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or 0
+    try:
+        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"model.onnx must be a model that onnxruntime loads ({_first_line(error)})") from None
+
+    def run(ids: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+        return np.asarray(session.run(["logits"], {"ids": ids, "mask": mask})[0])
+
+    return lambda texts: score_in_batches(texts, tokenizer, run)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probabilities along the last axis."""
+    raised = np.exp(logits - logits.max(-1, keepdims=True))
+    return raised / raised.sum(-1, keepdims=True)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -1,0 +1,153 @@
+"""The table that every law runs over, and the small models around its rows.
+
+A new encoding is one file in src/scriptchain/positions, one reference in references.py and one row here.
+Nothing draws from the global random stream, and every parameter is perturbed: no law holds only at a special start.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from scriptchain import positions
+from scriptchain.config import make
+from scriptchain.data.tokenizer import CLS, SPECIAL
+from scriptchain.model.pipeline import Network
+from scriptchain.positions import Once, PositionalEncoding, Positions, Size
+
+from . import references
+from .references import Reference
+
+torch.set_num_threads(1)
+
+SIZE = Size(d_model=8, num_heads=2, num_layers=2, max_seq_len=12)
+VOCAB = 32
+CLASSES = 3
+SMALL = {
+    "d_model": SIZE.d_model, "num_heads": SIZE.num_heads, "num_layers": SIZE.num_layers,
+    "max_seq_len": SIZE.max_seq_len, "d_feedforward": 16,
+}  # fmt: skip
+SAME = 1e-5  # float32 logits of order 1 that should be equal
+CHANGED = 1e-3  # and those that should not
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Row:
+    """An encoding, its options, and what it claims. The first three claims must equal the facts on the class."""
+
+    name: str
+    reference: type[Reference]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    direction_aware: bool = False
+    shift_invariant: bool = True
+    limited: bool = False  # there is a longest text
+    order_aware: bool = True  # shuffling the tokens changes the pooled logits
+    reach: int = SIZE.max_seq_len  # a text of this length uses every parameter
+
+    @property
+    def id(self) -> str:
+        return "-".join([self.name, *(f"{key}={value}" for key, value in self.options.items())])
+
+    def at(self, **options: Any) -> dict[str, Any]:
+        return {**self.options, **options}
+
+
+ROWS = [
+    Row("none", references.Reference, order_aware=False),
+    Row("learned", references.Learned, direction_aware=True, shift_invariant=False, limited=True),
+    Row(
+        "learned", references.Learned, {"num_positions": 16, "std": 0.5},
+        direction_aware=True, shift_invariant=False, limited=True, reach=16,
+    ),  # fmt: skip
+    Row("sinusoidal", references.Sinusoidal, direction_aware=True, shift_invariant=False),
+    Row(
+        "sinusoidal", references.Sinusoidal, {"base": 100.0, "scale": 0.5},
+        direction_aware=True, shift_invariant=False,
+    ),  # fmt: skip
+]  # fmt: skip
+
+
+def rows(chosen: Iterable[Row] = ROWS) -> pytest.MarkDecorator:
+    """Runs a test once a row: `@rows()`, or `@rows(row for row in ROWS if row.limited)`."""
+    return pytest.mark.parametrize("row", [pytest.param(row, id=row.id) for row in chosen])
+
+
+def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers that depend on the seed and the shape alone."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def perturbed(module: Module, seed: int = 7) -> Module:
+    """The module with every parameter moved away from its initial value, in evaluation mode."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator).to(parameter.dtype), alpha=0.3)
+    return module.eval()
+
+
+def build(row: Row, size: Size = SIZE) -> PositionalEncoding:
+    """The row's encoding, perturbed."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return perturbed(positions.build(row.name, size, row.options))
+
+
+def network(row: Row, **config: Any) -> Network:
+    """A tiny perturbed classifier with the row's encoding, built as users build it."""
+    values = {**SMALL, "positions": row.name, "positions_options": dict(row.options), **config}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return perturbed(Network(make(values), VOCAB, CLASSES))
+
+
+def network_around(encoding: PositionalEncoding, **config: Any) -> Network:
+    """The same around any encoding at the first layer; the encoding itself is left as it is."""
+    plain = network(ROWS[0], **config)
+    plain.encoder.encodings = Once(encoding)
+    return plain.eval()
+
+
+def texts(*lengths: int, cls: bool = True) -> list[Tensor]:
+    """Token ids of texts of these lengths, no token twice in a text, [CLS] before each unless told otherwise."""
+    generator = torch.Generator().manual_seed(sum(lengths))
+    drawn = [len(SPECIAL) + torch.randperm(VOCAB - len(SPECIAL), generator=generator)[:length] for length in lengths]
+    for ids in drawn:
+        if cls:
+            ids[0] = CLS
+    return drawn
+
+
+def scatter(ids: Sequence[Tensor], masks: Tensor, seed: int = 0) -> Tensor:
+    """The texts on the true places of their masks, garbage elsewhere: any token, [CLS] among them."""
+    batch = torch.randint(0, VOCAB, masks.shape, generator=torch.Generator().manual_seed(seed))
+    for row, mask, text in zip(batch, masks, ids, strict=True):
+        row[mask] = text
+    return batch
+
+
+def padding(lengths: Sequence[int], width: int, side: str) -> Tensor:
+    """The mask of a batch that is padded on the left or the right."""
+    place = torch.arange(width).expand(len(lengths), -1)
+    length = torch.tensor(lengths).unsqueeze(1)
+    return place < length if side == "right" else place >= width - length
+
+
+def streams(width: int = SIZE.max_seq_len) -> list[Positions]:
+    """One of each form that positions come in: padded on both sides, packed `(N,)`, packed `(1, N)`."""
+    segment = torch.tensor([5, 5, 5, 2, 9, 9])
+    return [
+        Positions.from_mask(padding([3, width, 1], width, "right")),
+        Positions.from_mask(padding([3, width, 1], width, "left")),
+        Positions.from_packed(segment),
+        Positions.from_packed(segment.unsqueeze(0)),
+    ]
+
+
+def difference(one: Tensor, other: Tensor) -> float:
+    return (one.double() - other.double()).abs().max().item()

@@ -1,0 +1,109 @@
+"""What was saved is the same encoding again, at another length too where there is no limit."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load, save
+
+from scriptchain.model.pipeline import Network
+from scriptchain.positions import Learned, Size
+
+from .rows import ROWS, SIZE, build, draw, network, rows, texts
+
+
+def check_round_trip(saved: Network, fresh: Network, length: int = SIZE.max_seq_len) -> None:
+    """By way of the bytes of a safetensors file; `fresh` has other values before it is loaded."""
+    (ids,) = texts(length)
+    mask = torch.ones(1, length, dtype=torch.bool)
+    with torch.no_grad():
+        expected = saved(ids[None], mask)
+        assert not torch.equal(fresh(ids[None], mask), expected), "the other network must differ before it is loaded"
+        fresh.load_state_dict(load(save(saved.state_dict())))
+        assert torch.equal(fresh(ids[None], mask), expected), "what was saved must be what is loaded"
+
+
+def check_other_length(of_length: Callable[[int], Network]) -> None:
+    """Weights of a model of one length in a model of another, on texts that only the longer one was built for."""
+    short, longer = of_length(SIZE.max_seq_len), of_length(2 * SIZE.max_seq_len)
+    (ids,) = texts(SIZE.max_seq_len + 5)
+    mask = torch.ones(1, len(ids), dtype=torch.bool)
+    try:
+        longer.load_state_dict(load(save(short.state_dict())))
+    except RuntimeError as error:
+        raise AssertionError(f"weights must fit every length: {error}") from None
+    with torch.no_grad():
+        assert torch.equal(short(ids[None], mask), longer(ids[None], mask)), "the length must change no logit"
+
+
+def other(network: Network) -> Network:
+    """The same network with other numbers."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(0.5)
+    return network
+
+
+@rows()
+def test_round_trip(row):
+    check_round_trip(network(row), other(network(row)))
+
+
+@rows(row for row in ROWS if not row.limited)
+def test_another_length(row):
+    check_other_length(lambda length: network(row, max_seq_len=length))
+
+
+@rows(row for row in ROWS if row.limited)
+def test_a_limit_is_a_limit(row):
+    """Never a wrong row in silence: neither another length's weights nor a text beyond the last row."""
+    short = network(row)
+    longest = row.reach
+    longer = network(row, max_seq_len=longest + 1, positions_options=row.at(num_positions=longest + 1))
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        longer.load_state_dict(short.state_dict())
+    (ids,) = texts(longest + 1)
+    assert short(ids[None, :longest], torch.ones(1, longest, dtype=torch.bool)).isfinite().all()
+    with pytest.raises(IndexError):
+        short(ids[None], torch.ones(1, longest + 1, dtype=torch.bool))
+
+
+@rows(row for row in ROWS if row.name == "learned")
+@pytest.mark.parametrize("rows_", [2, 5, 12, 16, 31])
+def test_a_resized_table_is_the_same_curve(row, rows_):
+    encoding = build(row)
+    resized = encoding.resized(rows_)
+    old, new = encoding.table.detach().numpy(), resized.table.detach().numpy()
+    assert new.shape == (rows_, SIZE.d_model)
+    assert resized.size == Size(SIZE.d_model, SIZE.num_heads, SIZE.num_layers, rows_)
+    np.testing.assert_allclose(new[[0, -1]], old[[0, -1]], atol=1e-6)
+    places = np.linspace(0, len(old) - 1, rows_)
+    for column in range(SIZE.d_model):
+        np.testing.assert_allclose(new[:, column], np.interp(places, np.arange(len(old)), old[:, column]), atol=1e-5)
+    assert resized.table.requires_grad
+    assert resized.table is not encoding.table
+
+
+@rows(row for row in ROWS if row.name == "learned")
+def test_the_same_length_is_the_same_table(row):
+    encoding = build(row)
+    assert torch.equal(encoding.resized(row.reach).table, encoding.table)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16], ids=str)
+def test_resizing_keeps_the_number_type(dtype):
+    encoding = build(next(row for row in ROWS if row.name == "learned")).to(dtype)
+    assert encoding.resized(20).table.dtype == dtype
+
+
+@given(st.integers(2, 9), st.integers(2, 20))
+@settings(deadline=None)
+def test_a_straight_table_stays_straight(before, after):
+    encoding = Learned(Size(2, 1, 1, before))
+    with torch.no_grad():
+        encoding.table.copy_(torch.linspace(-1, 3, before)[:, None] * draw(1, 2))
+    expected = torch.linspace(-1, 3, after)[:, None] * draw(1, 2)
+    torch.testing.assert_close(encoding.resized(after).table.detach(), expected, atol=1e-5, rtol=0)

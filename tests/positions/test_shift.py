@@ -1,0 +1,30 @@
+"""Adding a constant to every coordinate changes nothing where shift-invariance is claimed, and something elsewhere."""
+
+import pytest
+import torch
+
+from scriptchain.model.pipeline import Network
+from scriptchain.positions import Positions
+
+from .rows import CHANGED, SAME, difference, network, padding, rows, scatter, texts
+
+
+def check_shift(network: Network, by: int, invariant: bool) -> None:
+    lengths = (3, 7, 1)
+    mask = padding(lengths, 8, "left")
+    ids = scatter(texts(*lengths), mask)
+    p = Positions.from_mask(mask)
+    with torch.no_grad():
+        one, other = network.classify(ids, p), network.classify(ids, p.at(p.coordinate + by))
+    for before, after in zip(one, other, strict=True):
+        moved = difference(before, after)
+        if invariant:
+            assert moved < SAME, f"a shift must not change the logits, moved them by {moved}"
+        else:
+            assert moved > CHANGED, f"a shift must change the logits, moved them by {moved}"
+
+
+@pytest.mark.parametrize("by", [1, 5])
+@rows()
+def test_shift(row, by):
+    check_shift(network(row), by, row.shift_invariant)
