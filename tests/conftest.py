@@ -1,7 +1,12 @@
-"""What every test stands on: no network, no deadline, the same examples every time."""
+"""What every test stands on: no network, no deadline, the same examples every time, and one tiny trained model."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -10,3 +15,54 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Shared machines are slow at times, and a suite that lands code must give the same answer twice.
 settings.register_profile("scriptchain", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("scriptchain")
+
+TINY = ["d_model=16", "num_heads=2", "num_layers=1", "d_feedforward=32", "epochs=2", "max_seq_len=16", "vocab_size=300"]
+
+
+def pytest_configure() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV of 160 labelled rows with two classes, `good` and `bad`."""
+    import csv
+
+    from scriptchain.data.tasks import generate
+
+    path = tmp_path_factory.mktemp("data") / "tiny.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *zip(*generate("negation", "train", 160), strict=True)])
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder trained on `tiny_data` in seconds: for reading only."""
+    from scriptchain import config
+    from scriptchain.data.records import read
+    from scriptchain.run import train
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train(read(tiny_data), config.resolve("small", settings=TINY), folder, device="cpu", threads=1)
+    return folder
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `scriptchain ARGUMENTS` as a user does, in a process of its own."""
+
+    def run(*arguments: object, text: str | None = None, cwd: Path | None = None, **environment: str):
+        return subprocess.run(
+            [sys.executable, "-m", "scriptchain", *map(str, arguments)],
+            input=text,
+            capture_output=True,
+            encoding="utf-8",
+            cwd=cwd,
+            env={**os.environ, **environment},
+            timeout=300,
+        )
+
+    return run

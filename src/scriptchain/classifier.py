@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from . import config as configs
 from .config import Config
 from .data.labels import Labels
-from .data.records import Records, from_python
+from .data.records import Records, from_python, read
 from .data.splits import split
 from .data.tokenizer import Tokenizer
 from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, UsageError
-from .report import Report
+from .report import Report, Stream
 from .runtime import bundle
 from .runtime.evaluation import evaluate
 from .runtime.linear import Linear
@@ -42,6 +42,7 @@ class Classifier:
         self.threads = threads
         self._overrides = overrides
         self._state: _Fitted | Session | None = None
+        self._given: dict[str, Any] = {}  # each class name's label as `fit` got it: 1 stays 1
 
     # --- scikit-learn ---------------------------------------------------------------------------------------
 
@@ -81,22 +82,26 @@ class Classifier:
 
     def fit(
         self,
-        texts: Sequence[str],
-        labels: Sequence[Any],
+        texts: Any,
+        labels: Any = None,
         *,
-        validation: tuple[Sequence[str], Sequence[Any]] | None = None,
+        validation: tuple[Any, Any] | None = None,
         sample_weight: Sequence[float] | None = None,
     ) -> "Classifier":
-        """Trains from scratch. Without `validation` a recipe with `patience` holds out a tenth of the texts for it.
+        """Trains from scratch on texts and labels: lists, arrays, or columns of pandas or polars.
+
+        Without `labels`, `texts` is a frame, a `datasets.Dataset`, rows as dicts or a file, with a column of each.
+        Without `validation` a recipe with `patience` holds out a tenth of the texts for it.
 
         *Raises*: DataError for rows that cannot be trained on, ConfigError for a config that cannot work,
         DivergedError if the loss is no longer finite, MissingExtraError without the [train] extra.
         """
-        records = from_python(texts, labels)
+        records = _records(texts, labels)
+        self._given = {} if labels is None else dict(zip(_required(records.labels), list(labels), strict=True))
         weights = np.ones(len(records), np.float32) if sample_weight is None else _weights(sample_weight, len(records))
         config = self.config
         if validation is not None:
-            held_out = from_python(*validation)
+            held_out = _records(*validation)
         elif config.patience:
             rows, held_rows = split(records.texts, _required(records.labels), fractions=(0.9, 0.1), seed=config.seed)
             records, held_out, weights = records.subset(rows), records.subset(held_rows), weights[rows]
@@ -111,7 +116,7 @@ class Classifier:
         *,
         validation: Records | None = None,
         weights: NDArray[np.float32] | None = None,
-        stream: TextIO | None = None,
+        stream: Stream | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> "Outcome":
         """What `fit` and the command line share: trains on exactly these rows and tells how it went."""
@@ -156,9 +161,9 @@ class Classifier:
     # --- answers --------------------------------------------------------------------------------------------
 
     @property
-    def classes_(self) -> NDArray[np.str_]:
-        """Class names, in the order of the columns of `predict_proba`."""
-        return np.array(self._fitted.labels.names)
+    def classes_(self) -> NDArray[Any]:
+        """The classes, in the order of the columns of `predict_proba`: as `fit` got them, or names once loaded."""
+        return np.array([self._given.get(name, name) for name in self._fitted.labels.names])
 
     @property
     def history_(self) -> list[dict[str, Any]]:
@@ -170,22 +175,23 @@ class Classifier:
         """The trained torch module, straight after `fit`."""
         return self._trained("network_").network
 
-    def predict(self, texts: Sequence[str]) -> NDArray[np.str_]:
+    def predict(self, texts: Any) -> NDArray[Any]:
         """The most probable class of each text, shape `(N,)`."""
         return self.classes_[self._logits(texts).argmax(1)]
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def predict_proba(self, texts: Any) -> NDArray[np.float32]:
         """Probabilities of the classes, shape `(N, C)`; each row sums to 1."""
         return softmax(self._logits(texts))
 
-    def score(self, texts: Sequence[str], labels: Sequence[Any]) -> float:
+    def score(self, texts: Any, labels: Any = None) -> float:
         """Accuracy in 0..1."""
-        truth = np.array(_required(from_python(texts, labels).labels))
-        return float((self.predict(texts) == truth).mean())
+        records = _records(texts, labels)
+        names = np.array(self._fitted.labels.names)[self._logits(records.texts).argmax(1)]
+        return float((names == np.array(_required(records.labels))).mean())
 
-    def evaluate(self, texts: Sequence[str], labels: Sequence[Any]) -> Report:
+    def evaluate(self, texts: Any, labels: Any = None) -> Report:
         """Everything that `scriptchain evaluate` says, with intervals; `.data` is its JSON document."""
-        return evaluate(self._fitted, from_python(texts, labels), name=self.preset)
+        return evaluate(self._fitted, _records(texts, labels), name=self.preset)
 
     # --- run folders ----------------------------------------------------------------------------------------
 
@@ -240,7 +246,7 @@ class Classifier:
                                  hint="fit(texts, labels)")  # fmt: skip
         return self._state
 
-    def _logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _logits(self, texts: Any) -> NDArray[np.float32]:
         fitted = self._fitted
         return fitted.logits(from_python(texts, labels_required=False).texts)
 
@@ -279,9 +285,13 @@ class _Fitted:
         return int(self.tokenizer.encode(texts).truncated.sum())
 
 
+def _records(texts: Any, labels: Any) -> Records:
+    return read(texts) if labels is None else from_python(texts, labels, labels_required=True)
+
+
 def _examples(
     config: Config, tokenizer: Tokenizer, labels: Labels, records: Records, weights: NDArray[np.float32] | None,
-    stream: TextIO | None,
+    stream: Stream | None,
 ) -> "Examples":  # fmt: skip
     from .training.loop import Examples
 

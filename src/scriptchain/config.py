@@ -121,6 +121,8 @@ def resolve(
         values = to_dict(at_depth(make(values), depth))
     for setting in settings:
         key, value = _parse_setting(setting)
+        if key == "preset":  # its name alone would say that values were taken from it
+            raise UsageError(f"preset must be chosen by --preset, got --set {setting}", hint=f"--preset {value}")
         _assign(values, key, value)
     return make(values | dict(overrides or {}))
 
@@ -155,14 +157,14 @@ def at_depth(config: Config, num_layers: int) -> Config:
         num_layers=num_layers,
         residual_scale=config.residual_scale * deeper**-0.5,
         learning_rate=config.learning_rate * deeper**-0.5,
-        warmup=min(0.5, max(config.warmup, 0.05 if deeper > 1 else 0.0) * max(1.0, deeper)),
+        warmup=max(config.warmup, min(0.5, max(config.warmup, 0.05) * deeper) if deeper > 1 else 0.0),
     )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise ConfigError(
             f"{path}: the config file must exist", hint="scriptchain presets copy small my.toml"
         ) from None
@@ -177,8 +179,8 @@ def _parse_setting(setting: str) -> tuple[str, Any]:
     if not equals or not key.strip():
         raise UsageError(f"--set must be key=value, got {setting!r}", hint="--set num_layers=6")
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        (value,) = tomllib.loads(f"value = {text}").values()
+    except ValueError:  # no TOML, or a line break and more keys behind it
         value = text.strip()  # a bare word is a string: --set pooling=cls
     return key.strip(), None if value in ("none", "null") and key.strip() in OPTIONAL else value
 
@@ -202,17 +204,22 @@ def _nearest(name: str, known: Sequence[str], what: str) -> str:
     return f"did you mean {close[0]!r}?" if close else f"the {what} are {', '.join(known)}"
 
 
+_KINDS = {"int": "an integer", "float": "a number", "str": "text", "bool": "true or false", "object": "a table",
+          "array": "a list", "null": "none"}  # fmt: skip
+
+
 def _as_config_error(error: msgspec.ValidationError, values: Mapping[str, Any]) -> ConfigError:
     if isinstance(error.__cause__, ConfigError):
         return error.__cause__
-    message, _, path = str(error).partition(" - at `$")
-    key = re.split(r"[.\[`]", path.lstrip("."))[0]
+    message, _, path = str(error).partition(" - at ")
+    key = re.findall(r"\$\.(\w+)", path)[0]
     if message.startswith("Invalid enum value"):
         rule = f"be one of {', '.join(_choices(key))}"
     else:
         rule = "be " + re.sub(r", got .*$", "", message).removeprefix("Expected ").replace("`", "")
-        for kind, name in (("int", "an integer"), ("float", "a number"), ("str", "text"), ("bool", "true or false")):
+        for kind, name in _KINDS.items():
             rule = re.sub(rf"\b{kind}\b", name, rule)
+        rule = rule.replace(" | ", " or ")
     return ConfigError(f"{key} must {rule}, got {values.get(key)!r}")
 
 

@@ -6,7 +6,11 @@ import math
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import TextIOBase
 from typing import Any, TextIO
+
+# Where lines for people go. `TextIO` is what type checkers call sys.stderr, `TextIOBase` what it and StringIO are.
+Stream = TextIO | TextIOBase
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Report:
         """The body as HTML fragments, every cell escaped; the page around it is the exporter's."""
         return "\n".join(map(_html, self.body))
 
-    def print(self, file: TextIO) -> None:
+    def print(self, file: Stream) -> None:
         """The body as plain aligned text; readable without color and at any width."""
         file.write(self.title + "\n")
         for part in self.body:

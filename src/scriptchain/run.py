@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from . import config as configs
 from .classifier import Classifier
@@ -17,7 +17,7 @@ from .data.check import check
 from .data.records import Records
 from .data.splits import split, without
 from .errors import Interrupted, ResourceError, UsageError
-from .report import Report, Table, percent, with_interval
+from .report import Report, Stream, Table, percent, with_interval
 from .runtime import bundle
 from .runtime.evaluation import evaluate
 from .runtime.session import Session
@@ -79,7 +79,7 @@ def train(
     force: bool = False,
     device: str = "auto",
     threads: int | None = None,
-    stream: TextIO | None = None,
+    stream: Stream | None = None,
 ) -> Report:
     """Trains into the folder `output` and reports the figures of the test split; nothing half done takes that name.
 
@@ -121,7 +121,7 @@ def train(
 
 
 def _train_once(
-    config: Config, splits: Splits, folder: Path, name: str, device: str, threads: int | None, stream: TextIO | None
+    config: Config, splits: Splits, folder: Path, name: str, device: str, threads: int | None, stream: Stream | None
 ) -> dict[str, Any]:
     """One seed into `folder`: the run's JSON document, with its tables under `body`."""
     from .export.folder import write_report

@@ -72,7 +72,7 @@ class Sinusoidal(Reference):
 def attention(
     q_LHE: Array, k_LHE: Array, v_LHF: Array, *, scale: float, bias_HLL: Array | None = None
 ) -> tuple[Array, Array]:
-    """1706.03762, equation 1, with a term added to the scores, for one text: output `(L, H, F)`, weights `(H, L, L)`."""
+    """1706.03762, equation 1, with a term added to the scores: output `(L, H, F)`, weights `(H, L, L)`."""
     length, heads, _ = q_LHE.shape
     output = np.zeros((length, heads, v_LHF.shape[2]))
     weights = np.zeros((heads, length, length))

@@ -61,15 +61,23 @@ ROWS = [
     Row("none", references.Reference, order_aware=False),
     Row("learned", references.Learned, direction_aware=True, shift_invariant=False, limited=True),
     Row(
-        "learned", references.Learned, {"num_positions": 16, "std": 0.5},
-        direction_aware=True, shift_invariant=False, limited=True, reach=16,
-    ),  # fmt: skip
+        "learned",
+        references.Learned,
+        {"num_positions": 16, "std": 0.5},
+        direction_aware=True,
+        shift_invariant=False,
+        limited=True,
+        reach=16,
+    ),
     Row("sinusoidal", references.Sinusoidal, direction_aware=True, shift_invariant=False),
     Row(
-        "sinusoidal", references.Sinusoidal, {"base": 100.0, "scale": 0.5},
-        direction_aware=True, shift_invariant=False,
-    ),  # fmt: skip
-]  # fmt: skip
+        "sinusoidal",
+        references.Sinusoidal,
+        {"base": 100.0, "scale": 0.5},
+        direction_aware=True,
+        shift_invariant=False,
+    ),
+]
 
 
 def rows(chosen: Iterable[Row] = ROWS) -> pytest.MarkDecorator:

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from scriptchain.attention import attend
-from scriptchain.positions import PositionalEncoding, Positions, build as build_encoding
+from scriptchain.positions import PositionalEncoding, Positions
+from scriptchain.positions import build as build_encoding
 
 from .rows import ROWS, SIZE, Size, build, draw, rows, streams
 

@@ -19,7 +19,8 @@ def check_names(listed: set[str], found: set[str]) -> None:
 def check_facts(encoding: type[PositionalEncoding], name: str) -> None:
     """What tables, docs and the command line are generated from is there and is consistent."""
     assert encoding.__module__.rsplit(".", 1)[-1] == name, "the file's stem must be the name"
-    assert re.fullmatch(r"arXiv \d{4}\.\d{4,5}", encoding.source), f"source must be one arXiv id, got {encoding.source!r}"
+    arxiv = re.fullmatch(r"arXiv \d{4}\.\d{4,5}", encoding.source)
+    assert arxiv, f"source must be one arXiv id, got {encoding.source!r}"
     assert encoding.__doc__, "the class needs a docstring"
     assert encoding.source in encoding.__doc__, "the docstring must name the source"
     assert "__doc__" in vars(encoding), "the docstring must be its own"
@@ -71,23 +72,49 @@ def test_a_path_is_not_a_name():
             load(name)
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("learned", {"stdd": 1.0}, "positions_options must be options of 'learned', got 'stdd'; hint: its options are std, num_positions"),
-        ("none", {"scale": 1.0}, "positions_options must be options of 'none', got 'scale'; hint: it has no options"),
-        ("sinusoidal", {"size": 1}, "positions_options must be options of 'sinusoidal', got 'size'; hint: its options are base, scale"),
-        ("learned", {"std": "big"}, "positions_options.std must be a number, got 'big'"),
-        ("learned", {"std": True}, "positions_options.std must be a number, got True"),
-        ("learned", {"num_positions": 12.5}, "positions_options.num_positions must be an integer or nothing, got 12.5"),
-        ("learned", {"num_positions": True}, "positions_options.num_positions must be an integer or nothing, got True"),
-        ("learned", {"std": 0.0}, "std must be a positive number, got 0.0; hint: positions_options.std=0.02"),
-        ("learned", {"std": float("nan")}, "std must be a positive number, got nan; hint: positions_options.std=0.02"),
-        ("learned", {"num_positions": 11}, "num_positions must be at least max_seq_len 12, got 11; hint: positions_options.num_positions=12"),
-        ("sinusoidal", {"base": 1}, "base must be greater than 1, got 1; hint: positions_options.base=10000"),
-        ("sinusoidal", {"base": [2]}, "positions_options.base must be a number, got [2]"),
-    ],
-)  # fmt: skip
+BAD_OPTIONS = {
+    "an unknown option": (
+        "learned", {"stdd": 1.0},
+        "positions_options must be options of 'learned', got 'stdd'; hint: its options are std, num_positions",
+    ),
+    "an option where there is none": (
+        "none", {"scale": 1.0}, "positions_options must be options of 'none', got 'scale'; hint: it has no options",
+    ),
+    "the size, which is no option": (
+        "sinusoidal", {"size": 1},
+        "positions_options must be options of 'sinusoidal', got 'size'; hint: its options are base, scale",
+    ),
+    "text for a number": ("learned", {"std": "big"}, "positions_options.std must be a number, got 'big'"),
+    "true for a number": ("learned", {"std": True}, "positions_options.std must be a number, got True"),
+    "a list for a number": ("sinusoidal", {"base": [2]}, "positions_options.base must be a number, got [2]"),
+    "half a row": (
+        "learned", {"num_positions": 12.5},
+        "positions_options.num_positions must be an integer or nothing, got 12.5",
+    ),
+    "true for rows": (
+        "learned", {"num_positions": True},
+        "positions_options.num_positions must be an integer or nothing, got True",
+    ),
+    "a table that is too short": (
+        "learned", {"num_positions": 11},
+        "num_positions must be at least max_seq_len 12, got 11; hint: positions_options.num_positions=12",
+    ),
+    "no spread": (
+        "learned", {"std": 0.0}, "std must be a positive number, got 0.0; hint: positions_options.std=0.02",
+    ),
+    "a spread that is no number": (
+        "learned", {"std": float("nan")}, "std must be a positive number, got nan; hint: positions_options.std=0.02",
+    ),
+    "an infinite spread": (
+        "learned", {"std": float("inf")}, "std must be a positive number, got inf; hint: positions_options.std=0.02",
+    ),
+    "waves of one length": (
+        "sinusoidal", {"base": 1}, "base must be greater than 1, got 1.0; hint: positions_options.base=10000",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "options", "message"), BAD_OPTIONS.values(), ids=BAD_OPTIONS)
 def test_messages_for_options(name, options, message):
     with pytest.raises(ConfigError) as error:
         build(name, SIZE, options)

@@ -32,9 +32,9 @@ def small() -> Linear:
     return Linear({"cat": 0, "dog": 1, "cat dog": 2}, np.array([1.0, 2, 3]), np.eye(2, 3), np.array([0.5, -0.5]))
 
 
-def through_files(linear: Linear, folder) -> Linear:
-    linear.save(folder)
-    return Linear.load((folder / TENSORS).read_bytes(), (folder / DOCUMENT).read_bytes())
+def through_files(linear: Linear) -> Linear:
+    files = linear.files()
+    return Linear.load(files[TENSORS], files[DOCUMENT])
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def through_files(linear: Linear, folder) -> Linear:
 )
 @given(texts=st.lists(TEXT, min_size=5, max_size=20), others=st.lists(TEXT, max_size=5))
 @settings(deadline=None, max_examples=15)
-def test_parity_with_scikit_learn_after_a_round_trip(tmp_path_factory, num_classes, analyzer, texts, others):
+def test_parity_with_scikit_learn_after_a_round_trip(num_classes, analyzer, texts, others):
     texts = [*texts, "one two three two three", "One two"]
     vectorizer = TfidfVectorizer(
         ngram_range=analyzer.ngram_range, sublinear_tf=analyzer.sublinear_tf, lowercase=analyzer.lowercase
@@ -57,7 +57,7 @@ def test_parity_with_scikit_learn_after_a_round_trip(tmp_path_factory, num_class
     features = vectorizer.fit_transform(texts)
     model = LogisticRegression(C=10, max_iter=1_000).fit(features, np.arange(len(texts)) % num_classes)
     fitted = from_pipeline(vectorizer, model, analyzer)
-    loaded = through_files(fitted, tmp_path_factory.mktemp("baseline"))
+    loaded = through_files(fitted)
     asked = [*texts, *others, "", "unheard words"]
     oracle = model.predict_proba(vectorizer.transform(asked))
     np.testing.assert_allclose(loaded.probabilities(asked), oracle, atol=1e-5)
@@ -88,19 +88,16 @@ def test_huge_logits_stay_probabilities():
     assert linear.probabilities(["cat"]).tolist() == [[1, 0]]
 
 
-def test_a_baseline_without_words_survives_its_files(tmp_path):
+def test_a_baseline_without_words_survives_its_files():
     linear = Linear({}, np.zeros(0), np.zeros((3, 0)), np.log([0.5, 0.3, 0.2]))
-    assert through_files(linear, tmp_path).probabilities(["🙂"])[0] == pytest.approx([0.5, 0.3, 0.2])
+    assert through_files(linear).probabilities(["🙂"])[0] == pytest.approx([0.5, 0.3, 0.2])
 
 
-def test_the_same_baseline_gives_the_same_bytes(tmp_path):
+def test_the_same_baseline_gives_the_same_bytes():
     linear = small()
     turned = Linear({"cat dog": 2, "dog": 1, "cat": 0}, linear.idf, linear.coef, linear.intercept)
-    small().save(tmp_path / "a")
-    turned.save(tmp_path / "b")
-    for name in (TENSORS, DOCUMENT):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert json.loads((tmp_path / "a" / DOCUMENT).read_text()) == {
+    assert linear.files() == turned.files()
+    assert json.loads(linear.files()[DOCUMENT]) == {
         "analyzer": {"lowercase": True, "ngram_range": [1, 2], "sublinear_tf": True},
         "ngrams": ["cat", "dog", "cat dog"],
     }
@@ -112,13 +109,13 @@ def test_scoring_imports_no_training_library():
     assert result.stdout.strip() == "set()"
 
 
-def files(tmp_path) -> tuple[bytes, dict]:
-    small().save(tmp_path)
-    return (tmp_path / TENSORS).read_bytes(), json.loads((tmp_path / DOCUMENT).read_text())
+def files() -> tuple[bytes, dict]:
+    written = small().files()
+    return written[TENSORS], json.loads(written[DOCUMENT])
 
 
-def test_damaged_tensors_are_refused(tmp_path):
-    tensors, document = files(tmp_path)
+def test_damaged_tensors_are_refused():
+    tensors, document = files()
     arrays = from_safetensors(tensors)
     nan = arrays | {"idf": np.array([1, np.nan, 1], np.float32)}
     flat = arrays | {"coef": np.ones(6, np.float32)}
@@ -145,8 +142,8 @@ def test_damaged_tensors_are_refused(tmp_path):
         assert "\n" not in str(error.value)
 
 
-def test_a_damaged_document_is_refused(tmp_path):
-    tensors, document = files(tmp_path)
+def test_a_damaged_document_is_refused():
+    tensors, document = files()
     analyzer = document["analyzer"]
     must = "baseline.json must describe a baseline, got: "
     ngram_range = "ngram_range must rise from 1 or more, got "

@@ -19,7 +19,8 @@ LabelColumn = Annotated[
 ]
 Encoding = Annotated[str, typer.Option(help="Encoding of the file.")]
 OnBadRow = Annotated[
-    Literal["error", "skip"], typer.Option(help="error: stop at a row that cannot be used; skip: count it and go on.")]
+    Literal["error", "skip"], typer.Option(help="error: stop at a row that cannot be used; skip: count it and go on.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to compute with; by default one a core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import ResourceError, UsageError
+from ..report import Stream
 from .options import Encoding, OnBadRow, TextColumn, Threads, new_app
 
 app = new_app()
@@ -47,6 +48,8 @@ def predict(
         raise UsageError("texts must come as arguments or from --file, got both")
     if output is not None and output.exists() and not force:
         raise UsageError(f"--output must not exist yet, got {str(output)!r}", hint="--force replaces it")
+    if output is not None and output.is_dir():
+        raise UsageError(f"--output must be a file, got the directory {str(output)!r}")
     if not texts and file is None and sys.stdin.isatty():
         raise UsageError("texts must be given, got none", hint=f"scriptchain predict {model} 'a text'")
     session = Session(model, threads=threads)
@@ -64,7 +67,7 @@ def predict(
                 write(text, names[best], float(scores[best]), [float(score) for score in scores] if all_scores else [])
 
 
-def _writer(target: TextIO, names: Sequence[str], as_csv: bool) -> Callable[[str, str, float, Iterable[float]], Any]:
+def _writer(target: Stream, names: Sequence[str], as_csv: bool) -> Callable[[str, str, float, Iterable[float]], Any]:
     """How one answer is written; `names` are the classes whose scores are added."""
     if as_csv:
         rows = csv.writer(target, lineterminator="\n")
@@ -83,7 +86,7 @@ def _writer(target: TextIO, names: Sequence[str], as_csv: bool) -> Callable[[str
 
 
 @contextmanager
-def _sink(output: Path | None) -> Iterator[TextIO]:
+def _sink(output: Path | None) -> Iterator[Stream]:
     """Standard output, or a file that gets its name only when it is complete."""
     if output is None:
         yield sys.stdout

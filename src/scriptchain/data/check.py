@@ -28,7 +28,7 @@ _MAX_SIGNATURES = 2**25  # sorted at a time
 _NO_SCRIPT = "NONE"
 _LATIN = re.compile("[A-Za-z]")
 _STOP_WORDS = {
-    "en": "the and is of to in it you that was for are this with not have my they what im i",
+    "en": "the and is of to in it you that was for are this with not have my they i a as at on no do me so be he she we an",
     "de": "der die das und ist nicht ich sie mit ein eine auf für auch dem den wir wie noch",
     "fr": "le la les et est je pas une des dans pour que qui vous avec ce mais nous sur il",
     "es": "el la los y es no una que en por con para las muy pero como mi está del lo",
@@ -71,7 +71,7 @@ def check(
         "scripts_mixed": mixed,
         "languages": _most_first(facts.languages),
     }
-    problems = [f"{len(finding.rows)} {finding.sentence}" for finding in findings if len(finding.rows)]
+    problems = [f"{finding.sentence}: {len(finding.rows)}" for finding in findings if len(finding.rows)]
     problems += [f"labels that differ only by case or space: {_quoted(names)}" for names in variants]
     problems += [
         f"label {shown(item['label'], 40)!r} stands in {percent(item['share'])} of its own texts" for item in told
@@ -195,11 +195,11 @@ def _findings(records: Records, facts: _Facts, against: Records | None) -> list[
     leaks, leak_twin = _leaks(facts.keys, against)
     doubles, alike = twin != every, (twin == every) & (near_twin != every)
     return [
-        _Finding("duplicates", "rows repeat an earlier row exactly", every[doubles], twin[doubles], records),
-        _Finding("near_duplicates", "rows repeat an earlier row but for case, punctuation or one word",
+        _Finding("duplicates", "rows that repeat an earlier row exactly", every[doubles], twin[doubles], records),
+        _Finding("near_duplicates", "rows that repeat an earlier row but for case, punctuation or one word",
                  every[alike], near_twin[alike], records),
-        _Finding("conflicts", "rows have a text that also has another label", torn, torn_twin, records),
-        _Finding("leaks", "rows stand in the other file too", leaks, leak_twin, against or records),
+        _Finding("conflicts", "rows whose text also has another label", torn, torn_twin, records),
+        _Finding("leaks", "rows that stand in the other file too", leaks, leak_twin, against or records),
     ]  # fmt: skip
 
 

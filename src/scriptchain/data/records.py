@@ -22,7 +22,7 @@ from functools import partial
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from ..errors import DataError, ResourceError, UsageError
 from ..report import shown
@@ -38,8 +38,6 @@ _SKIP_HINT = "correct or remove the row, or say --on-bad-row skip"
 _TABLES = "a pandas or polars DataFrame, a datasets.Dataset, a list of dicts or a dict of lists"
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _JSON_OBJECT = re.compile(r'\s*\{\s*["}]')
-
-OnBadRow = Literal["error", "skip"]
 
 
 class Row(NamedTuple):
@@ -63,7 +61,7 @@ class Records:
     def __len__(self) -> int:
         return len(self.texts)
 
-    def subset(self, indices: Iterable[int]) -> "Records":
+    def subset(self, indices: Iterable[SupportsIndex]) -> "Records":
         """The rows at `indices` (0-based), in that order."""
         rows = [int(index) for index in indices]
         labels = None if self.labels is None else [self.labels[row] for row in rows]
@@ -78,7 +76,7 @@ def read(
     label_column: str | None = None,
     labels_required: bool = True,
     encoding: str = "utf-8",
-    on_bad_row: OnBadRow = "error",
+    on_bad_row: str = "error",
 ) -> Records:
     """All rows of a file, of standard input (`-`), of a bundled set (`emotions`) or of an in-memory table.
 
@@ -110,7 +108,7 @@ def stream(
     label_column: str | None = None,
     labels_required: bool = False,
     encoding: str = "utf-8",
-    on_bad_row: OnBadRow = "error",
+    on_bad_row: str = "error",
     plain: bool = False,
     notes: list[str] | None = None,
 ) -> Iterator[Row]:
@@ -137,7 +135,7 @@ def from_python(
     labels: Any = None,
     *,
     labels_required: bool = False,
-    on_bad_row: OnBadRow = "error",
+    on_bad_row: str = "error",
     source: str = "texts",
     notes: Iterable[str] = (),
 ) -> Records:
@@ -165,7 +163,7 @@ def from_frame(
     text_column: str | None = None,
     label_column: str | None = None,
     labels_required: bool = True,
-    on_bad_row: OnBadRow = "error",
+    on_bad_row: str = "error",
     source: str = "data",
 ) -> Records:
     """Records of a pandas or polars DataFrame, a `datasets.Dataset`, a list of dicts or a dict of lists.
@@ -257,7 +255,7 @@ def _missing(value: Any) -> bool:
     return value is None or type(value).__name__ in ("NAType", "NaTType")  # pandas.NA and pandas.NaT
 
 
-def _kept(rows: Iterable[Row | DataError], source: str, on_bad_row: OnBadRow, notes: list[str]) -> Iterator[Row]:
+def _kept(rows: Iterable[Row | DataError], source: str, on_bad_row: str, notes: list[str]) -> Iterator[Row]:
     if on_bad_row not in ("error", "skip"):
         raise UsageError(f"on_bad_row must be error or skip, got {shown(str(on_bad_row))}")
     kept, skipped, first = 0, 0, ""
@@ -398,7 +396,7 @@ def _json_rows(lines: "_Lines", content: Iterator[str], choose: Chooser) -> Iter
         if line.isspace():
             continue
         try:
-            value = decode(line)
+            value = decode(line.rstrip())
         except RecursionError:
             value = ValueError("it is nested too deep")
         except ValueError as error:
@@ -435,7 +433,7 @@ def _json_fault(error: ValueError) -> str:
 def _csv_rows(lines: "_Lines", content: Iterator[str], kind: str, choose: Chooser) -> Iterator[RawRow | DataError]:
     csv.field_size_limit(max(csv.field_size_limit(), MAX_CHARACTERS))
     reader = csv.reader(content, delimiter="\t" if kind == "tsv" else ",", strict=True)
-    cells = _csv_cells(lines, reader)
+    cells = _csv_cells(lines, reader, kind)
     for start, header in cells:
         if isinstance(header, DataError):
             raise header
@@ -456,7 +454,7 @@ def _csv_rows(lines: "_Lines", content: Iterator[str], kind: str, choose: Choose
             yield start, row[text_at], None if label_at is None else row[label_at]
 
 
-def _csv_cells(lines: "_Lines", reader: Any) -> Iterator[tuple[int, list[str] | DataError]]:
+def _csv_cells(lines: "_Lines", reader: Any, kind: str) -> Iterator[tuple[int, list[str] | DataError]]:
     """The line at which each row starts, and its cells or its fault."""
     while True:
         start = reader.line_num + 1
@@ -465,7 +463,7 @@ def _csv_cells(lines: "_Lines", reader: Any) -> Iterator[tuple[int, list[str] | 
         except StopIteration:
             return
         except csv.Error as error:
-            fault = _csv_fault(lines, start, str(error))
+            fault = _csv_fault(lines, start, kind, str(error))
             if reader.line_num > start:  # nobody knows how many rows the open quote swallowed
                 raise fault from None
             cells = fault
@@ -474,18 +472,29 @@ def _csv_cells(lines: "_Lines", reader: Any) -> Iterator[tuple[int, list[str] | 
             yield start, cells
 
 
-def _csv_fault(lines: "_Lines", start: int, message: str) -> DataError:
-    opening, inside = start, False
-    for number, line in enumerate(lines.memory, start):
-        if not inside:
-            opening = number
-        inside ^= line.count('"') % 2 == 1
+def _csv_fault(lines: "_Lines", start: int, kind: str, message: str) -> DataError:
+    opening = _opening_line(lines.memory, start, "\t" if kind == "tsv" else ",")
     if "field limit" in message:
         return _too_long(lines.at(opening), "field")
     return DataError(
         f"{lines.at(opening)}: a double quote opens here and is never closed, or text follows the one that closes it",
         hint='write a double quote inside a text twice ("") and the whole text in double quotes',
     )
+
+
+def _opening_line(row: Iterable[str], start: int, separator: str) -> int:
+    """The line of the last double quote that opened a field of the row."""
+    opening, inside = start, False
+    for number, line in enumerate(row, start):
+        line = line.replace('""', "")  # a quote inside a text, or an empty text
+        for place in (match.start() for match in re.finditer('"', line)):
+            if not inside and (place == 0 or line[place - 1] == separator):
+                opening, inside = number, True
+            elif inside and line[place + 1 : place + 2] not in ("", separator, "\r", "\n"):
+                return opening
+            else:
+                inside = False
+    return opening
 
 
 def _too_long(place: str, what: str) -> DataError:
@@ -670,6 +679,8 @@ def _values(values: Any, name: str) -> list[Any]:
         if hasattr(values, method):
             values = getattr(values, method)()
             break
-    if not isinstance(values, Iterable):  # an array without a dimension
-        raise UsageError(f"{name} must be a list, got {type(values).__name__}")
-    return list(values)
+    else:
+        values = list(values)
+    if not isinstance(values, list):  # an array without a dimension
+        raise UsageError(f"{name} must be a list, got a single {type(values).__name__}")
+    return values

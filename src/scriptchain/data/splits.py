@@ -13,6 +13,8 @@ from ..errors import DataError, UsageError
 from ..report import shown
 from .text import leak_key
 
+_TINY = 1e-6  # of a row: what adding up shares may be wrong by
+
 
 def split(
     texts: Sequence[str], labels: Sequence[str], fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0
@@ -95,14 +97,17 @@ def _majority(group_of_row: np.ndarray, label_of_row: np.ndarray, num_labels: in
 def _dealt(sizes: list[int], shares: np.ndarray, owed: np.ndarray) -> list[int]:
     """The part of each group of one class: the one that lacks most rows, but no part stays empty.
 
-    With groups of one row, every part ends less than one row from its share. `owed` is carried on, and
-    decides between parts that lack the same.
+    With groups of one row every part ends less than one row from its share. What is left when each has its
+    whole rows goes to the part that the classes so far owe most; `owed` is carried on.
     """
-    lacks = (sum(sizes) * shares + 1e-6 * owed).tolist()
+    lacks, carried = (sum(sizes) * shares).tolist(), owed.tolist()
     empty = set(range(len(lacks)))
     parts: list[int] = []
     for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
-        part = max(sorted(empty) if left == len(empty) else range(len(lacks)), key=lacks.__getitem__)
+        candidates = sorted(empty) if left == len(empty) else range(len(lacks))
+        part = max(candidates, key=lacks.__getitem__)
+        if lacks[part] < 1 - _TINY:
+            part = max(candidates, key=lambda part: (lacks[part] > _TINY, lacks[part] + carried[part]))
         lacks[part] -= size
         empty.discard(part)
         parts.append(part)

@@ -15,29 +15,35 @@ VERBS = ["helped", "called", "thanked", "blamed", "followed", "paid", "invited",
 TAILS = ["today", "again", "at noon", "in the park", "after lunch", "on monday", "at the station", "without a word"]
 SUBJECTS = ["service", "music", "view", "price", "room", "staff", "coffee", "garden", "bread", "wine"]
 QUALITIES = ["good", "fresh", "pleasant", "great", "lovely", "decent", "fine", "clean"]
-PARTS = {"train": range(0, 8), "validation": range(8, 9), "test": range(9, 10)}
+PARTS = {"train": range(8), "validation": range(8, 9), "test": range(9, 10)}
 
 
 def roles() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """Who did what to whom: is anna the one who acts, or the one it happens to?"""
     for other, verb, tail in itertools.product(NAMES[1:], VERBS, TAILS):
-        yield f"{other} {verb} {tail}", [
-            (f"anna {verb} {other} {tail}", "acts"),
-            (f"{other} {verb} anna {tail}", "receives"),
-            (f"{tail} anna {verb} {other}", "acts"),
-            (f"{tail} {other} {verb} anna", "receives"),
-        ]
+        yield (
+            f"{other} {verb} {tail}",
+            [
+                (f"anna {verb} {other} {tail}", "acts"),
+                (f"{other} {verb} anna {tail}", "receives"),
+                (f"{tail} anna {verb} {other}", "acts"),
+                (f"{tail} {other} {verb} anna", "receives"),
+            ],
+        )
 
 
 def negation() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """What the "not" stands before: is the food what the text says it is, or is the other thing?"""
     for other, quality, tail in itertools.product(SUBJECTS, QUALITIES, TAILS):
-        yield f"{other} {quality} {tail}", [
-            (f"the food was {quality} and the {other} was not {quality} {tail}", "good"),
-            (f"the food was not {quality} and the {other} was {quality} {tail}", "bad"),
-            (f"the {other} was not {quality} and the food was {quality} {tail}", "good"),
-            (f"the {other} was {quality} and the food was not {quality} {tail}", "bad"),
-        ]
+        yield (
+            f"{other} {quality} {tail}",
+            [
+                (f"the food was {quality} and the {other} was not {quality} {tail}", "good"),
+                (f"the food was not {quality} and the {other} was {quality} {tail}", "bad"),
+                (f"the {other} was not {quality} and the food was {quality} {tail}", "good"),
+                (f"the {other} was {quality} and the food was not {quality} {tail}", "bad"),
+            ],
+        )
 
 
 TASKS: dict[str, Callable[[], Iterator[tuple[str, list[tuple[str, str]]]]]] = {"roles": roles, "negation": negation}

@@ -1,6 +1,7 @@
 """`README.md` of a run folder: the model card, with every figure's interval and what the model is not."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from .._version import __version__
@@ -17,7 +18,7 @@ def render(data: Mapping[str, Any], config: Config, parameters: int) -> str:
 library_name: scriptchain
 pipeline_tag: text-classification
 ---
-# {shown(str(data["model"]), 100)}
+# {shown(Path(data["model"]).name, 100)}
 
 A text classifier with {len(data["confusion"]["labels"])} classes: {labels}.
 

@@ -94,5 +94,7 @@ def positions(vectors: NDArray[np.float32], name: str) -> Figure:
     unit = vectors / np.maximum(1e-12, np.linalg.norm(vectors, axis=1, keepdims=True))
     image = similarity.imshow(unit @ unit.T, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
     similarity.set(xlabel="position", ylabel="position", title="cosine similarity")
+    for axis in (table.yaxis, similarity.xaxis, similarity.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     figure.colorbar(image, ax=similarity, shrink=0.9)
     return figure

@@ -6,14 +6,24 @@ Every layer draws its own values: a stack of copies would start as one layer app
 from torch import nn
 
 from ..config import Config
+from ..positions import PositionalEncoding
 from .block import Block
+from .head import AttentionPooling
 
 
 def initialise(module: nn.Module, config: Config) -> None:
     """Tokens from N(0, embedding_std); linear layers Xavier-uniform with zero bias; the last projection of each
     residual branch times `residual_scale`. *Source*: Glorot and Bengio 2010."""
+    own = {
+        inner
+        for part in module.modules()
+        if isinstance(part, (PositionalEncoding, AttentionPooling))
+        for inner in part.modules()
+    }
     for part in module.modules():
-        if isinstance(part, nn.Linear) and part.out_features > 1:
+        if part in own:
+            continue
+        if isinstance(part, nn.Linear):
             nn.init.xavier_uniform_(part.weight)
             nn.init.zeros_(part.bias)
         elif isinstance(part, nn.Embedding):

@@ -37,15 +37,19 @@ def load(name: str) -> type[PositionalEncoding]:
 def build(name: str, size: Size, options: Mapping[str, Any]) -> PositionalEncoding:
     """An encoding for a stack. Raises ConfigError for an option that it does not have."""
     encoding = load(name)
-    known = [key for key in inspect.signature(encoding).parameters if key != "size"]
+    parameters = inspect.signature(encoding, eval_str=True).parameters
+    known = [key for key in parameters if key != "size"]
+    values = dict(options)
     for key, value in options.items():
         if key not in known:
             has = f"its options are {', '.join(known)}" if known else "it has no options"
             raise ConfigError(f"positions_options must be options of {name!r}, got {key!r}", hint=has)
-        kind = inspect.signature(encoding).parameters[key].annotation
+        kind = parameters[key].annotation
         if not _fits(value, kind):
             raise ConfigError(f"positions_options.{key} must be {_named(kind)}, got {value!r}")
-    return encoding(size, **options)
+        if kind is float:
+            values[key] = float(value)
+    return encoding(size, **values)
 
 
 def _fits(value: Any, kind: Any) -> bool:

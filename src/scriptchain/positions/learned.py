@@ -53,7 +53,7 @@ class Learned(PositionalEncoding):
         other = Learned(size, std=1.0)
         with torch.no_grad():
             other.table.copy_(_interpolate(self.table, max_seq_len))
-        return other.to(self.table.device)
+        return other.to(self.table)
 
     @classmethod
     def num_parameters(cls, size: Size) -> int:

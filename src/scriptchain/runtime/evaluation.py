@@ -1,7 +1,7 @@
 """What a model is worth on labelled rows: one evaluation for the command line, Python and training's own report."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from .session import softmax
 WORST = 10
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """What `evaluate` needs of a model: a loaded Session, or the torch network straight after training."""
 

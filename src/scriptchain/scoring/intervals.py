@@ -70,9 +70,7 @@ def percentiles(value: float, scores: NDArray[Any]) -> Interval:
     return {"value": value, "low": min(value, float(low)), "high": max(value, float(high))}
 
 
-def accuracy_interval(
-    truth: ArrayLike, predicted: ArrayLike, seed: int = 0, resamples: int = RESAMPLES
-) -> Interval:
+def accuracy_interval(truth: ArrayLike, predicted: ArrayLike, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
     """Accuracy of labels (N,), (N,) as a share; its interval is the union of the bootstrap's and Wilson's."""
     right_N = _right(truth, predicted)
     rows, right = len(right_N), int(right_N.sum())
@@ -109,9 +107,7 @@ def paired_difference(
 
     Two models that agree on all of n rows may still differ on the next: the interval keeps a width of about 4 / n.
     """
-    counts_K, (truth_K, a_K, b_K) = _kinds(
-        num_classes, truth=truth, predicted_a=predicted_a, predicted_b=predicted_b
-    )
+    counts_K, (truth_K, a_K, b_K) = _kinds(num_classes, truth=truth, predicted_a=predicted_a, predicted_b=predicted_b)
     score = {"accuracy": _accuracy, "macro_f1": _macro_f1}[metric]
 
     def difference(counts_RK: NDArray[np.int64]) -> NDArray[np.float64]:

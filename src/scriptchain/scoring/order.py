@@ -46,9 +46,7 @@ def shuffle_words(text: str, seed: int = 0) -> str:
     return " ".join(shuffled)
 
 
-def order_effect(
-    truth: ArrayLike | None, logits: ArrayLike, logits_shuffled: ArrayLike, seed: int = 0
-) -> OrderEffect:
+def order_effect(truth: ArrayLike | None, logits: ArrayLike, logits_shuffled: ArrayLike, seed: int = 0) -> OrderEffect:
     """What shuffling the words did to the accuracy, the labels and the logits of the same N rows.
 
     Shapes: truth (N,) or None, both logits (N, C). Logits are centered over the classes of each row, for a constant

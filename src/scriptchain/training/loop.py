@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from ..config import Config
 from ..data import batches
 from ..data.tokenizer import CLS, MASK
 from ..errors import DivergedError, UsageError
-from ..report import duration
+from ..report import Stream, duration
 from ..scoring.metrics import accuracy, confusion, macro_f1
 from .estimate import seconds_a_step
 from .optimizer import make_optimizer
@@ -49,7 +49,7 @@ def fit(
     *,
     validation: Examples | None = None,
     device: str = "auto",
-    stream: TextIO | None = None,
+    stream: Stream | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
     """Trains `network` in place; with `patience` it ends early and keeps the epoch of best validation macro-F1.

@@ -1,15 +1,14 @@
 """Where a training run stands: one rewritten line on a terminal, a line an epoch elsewhere."""
 
 import time
-from typing import TextIO
 
-from ..report import duration
+from ..report import Stream, duration
 
 
 class Progress:
     """Writes loss, accuracy, rate and time left to `stream`; says nothing without one."""
 
-    def __init__(self, stream: TextIO | None, epochs: int, steps_per_epoch: int):
+    def __init__(self, stream: Stream | None, epochs: int, steps_per_epoch: int):
         self._stream = stream
         self._live = stream is not None and stream.isatty()
         self._epochs, self._steps = epochs, steps_per_epoch

@@ -1,0 +1,40 @@
+"""Laws of the estimate: it counts parameters exactly, grows with every dial, and refuses before allocating."""
+
+import pytest
+
+from scriptchain import config
+from scriptchain.errors import ConfigError
+from scriptchain.model.pipeline import Network
+from scriptchain.training.estimate import memory_bytes, refuse_what_cannot_fit, seconds_a_step
+
+
+def test_the_parameter_part_is_the_networks_own():
+    # A batch of one token leaves next to nothing but the parameters: weights, gradients, two moments, the kept best.
+    made = config.resolve("small", overrides={"batch_size": 1, "max_seq_len": 2, "num_layers": 4, "head_layers": [32]})
+    parameters = sum(parameter.numel() for parameter in Network(made, 500, 5).parameters())
+    assert memory_bytes(made, 500, 5) == pytest.approx(4 * 5 * parameters, rel=0.02)
+
+
+@pytest.mark.parametrize("key", ["d_model", "d_feedforward", "num_layers", "max_seq_len", "batch_size"])
+def test_every_dial_raises_it(key):
+    made = config.resolve("small")
+    larger = config.replace(made, **{key: 2 * getattr(made, key)})
+    assert memory_bytes(larger, 8000, 4) > 1.01 * memory_bytes(made, 8000, 4)
+
+
+def test_what_cannot_fit_is_refused_with_the_figure():
+    made = config.resolve("small", overrides={"d_model": 65536, "num_heads": 1, "num_layers": 1024})
+    with pytest.raises(ConfigError, match=r"the model must fit into \d+ GiB of memory, got an estimate of [\d,]+ GiB"):
+        refuse_what_cannot_fit(made, 8000, 4)
+
+
+def test_timing_a_step_leaves_the_network_alone():
+    network = Network(config.resolve("small"), 300, 3)
+    before = network.encoder.tokens.weight.detach().clone()
+
+    def step(trial) -> None:
+        assert trial is not network
+        trial.encoder.tokens.weight.data.zero_()
+
+    assert seconds_a_step(network, step) > 0
+    assert (network.encoder.tokens.weight == before).all()
