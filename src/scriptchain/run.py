@@ -149,9 +149,8 @@ def _train_once(
         "training_seconds": seconds,
         **{key: value for key, value in scored.data.items() if key not in ("model", "rows")},
     }
-    write_report(
-        folder, Report(scored.title, data, scored.body), classifier.config, classifier.network_, outcome.history
-    )
+    title = f"{Path(name).name}: {len(splits.test):,} test rows, scored once"
+    write_report(folder, Report(title, data, scored.body), classifier.config, classifier.network_, outcome.history)
     return data | {"body": scored.body}
 
 

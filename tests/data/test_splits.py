@@ -91,7 +91,7 @@ def test_the_seed_decides_and_nothing_else():
     first, again, other = split(texts, labels, seed=1), split(texts, labels, seed=1), split(texts, labels, seed=2)
     assert all(map(np.array_equal, first, again))
     assert not np.array_equal(first[1], other[1])
-    assert first[2].tolist() == [4, 27, 28, 44, 51, 54, 57, 61, 87, 94]  # on every machine and in every version
+    assert first[2].tolist() == [1, 24, 25, 58, 63, 66, 67, 73, 74, 98]  # on every machine and in every version
 
 
 @given(ROWS, st.integers(2, 4))

@@ -28,7 +28,7 @@ from ..positions.rows import (
     rows,
     scatter,
     texts,
-)  # fmt: skip
+)
 from .test_residual import norm
 
 
@@ -222,10 +222,19 @@ def test_a_packed_stream_keeps_its_shape(row):
     assert difference(batched, flat[None]) < 1e-6
 
 
-def test_dropout_acts_in_training_alone(batch):
-    built = network(ROWS[0], dropout=0.5)
+@pytest.mark.parametrize("residual", ["pre_norm", "post_norm"])
+def test_every_dropout_acts_and_in_training_alone(batch, residual):
+    """Each by itself, all others off: an encoder's and a head's."""
+    built = network(ROWS[0], dropout=0.5, residual=residual, head_layers=[6])
     assert torch.equal(built(*batch), built(*batch))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        built.train()
-        assert not torch.equal(built(*batch), built(*batch))
+    switches = {name: part for name, part in built.named_modules() if hasattr(part, "p") or hasattr(part, "dropout")}
+    switches = {name: (part, "p" if hasattr(part, "p") else "dropout") for name, part in switches.items()}
+    switches = {name: switch for name, switch in switches.items() if isinstance(getattr(*switch), float)}
+    assert len(switches) == 1 + 2 * 4 + 2  # stem; attention, feed-forward and two joins a layer; before and in the MLP
+    built.train()
+    for name in switches:
+        for other, (part, attribute) in switches.items():
+            setattr(part, attribute, 0.5 if name == other else 0.0)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            assert not torch.equal(built(*batch), built(*batch)), f"{name} must act"

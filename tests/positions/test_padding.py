@@ -37,7 +37,7 @@ def check_empty(network: Network) -> None:
             assert parameter.grad.isfinite().all(), f"a text without tokens must give {name} finite gradients"
 
 
-@pytest.mark.parametrize(("pooling", "residual"), GRID, ids="-".join)
+@pytest.mark.parametrize(("pooling", "residual"), GRID, ids=["-".join(pair) for pair in GRID])
 @rows()
 def test_padding(row, pooling, residual):
     built = network(row, pooling=pooling, residual=residual)

@@ -25,6 +25,8 @@ UsageProblem: Any = typer.BadParameter.__mro__[2]
 class LazyGroup(TyperGroup):
     """Knows every command's name and help without importing it."""
 
+    context_class = typer.Context  # what the callbacks say that they take
+
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 

@@ -4,6 +4,7 @@ import sys
 from typing import Annotated, Literal
 
 import typer
+from typer.core import TyperGroup
 
 from ..report import Report
 
@@ -33,5 +34,9 @@ def show(report: Report, as_json: bool) -> None:
         report.print(sys.stdout)
 
 
+class Group(TyperGroup):
+    context_class = typer.Context  # what the callbacks say that they take
+
+
 def new_app() -> typer.Typer:
-    return typer.Typer(rich_markup_mode=None, add_completion=False)
+    return typer.Typer(cls=Group, rich_markup_mode=None, add_completion=False)

@@ -96,7 +96,7 @@ def _sink(output: Path | None) -> Iterator[Stream]:
     except OSError as error:
         raise ResourceError(f"{output.parent} must be a folder that can be written ({error.strerror})") from None
     try:
-        with open(handle, "w", encoding="utf-8", newline="") as target:
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as target:
             yield target
         os.chmod(name, 0o644)
         os.replace(name, output)

@@ -28,7 +28,7 @@ _MAX_SIGNATURES = 2**25  # sorted at a time
 _NO_SCRIPT = "NONE"
 _LATIN = re.compile("[A-Za-z]")
 _STOP_WORDS = {
-    "en": "the and is of to in it you that was for are this with not have my they i a as at on no do me so be he she we an",
+    "en": "the and is of to in it you that was for are this with not have my they i a as at on no do me so be he she we",
     "de": "der die das und ist nicht ich sie mit ein eine auf für auch dem den wir wie noch",
     "fr": "le la les et est je pas une des dans pour que qui vous avec ce mais nous sur il",
     "es": "el la los y es no una que en por con para las muy pero como mi está del lo",

@@ -79,12 +79,14 @@ class Tokenizer:
         """Ids of each text; a text without any known token is one [UNK], so that no row is ever empty."""
         budget = self.max_seq_len - self.cls
         limit = self.max_seq_len * CHARACTERS_A_TOKEN
-        cleaned = [model_text(text[: 4 * limit])[:limit] for text in texts]
+        cleaned = [model_text(text[: 4 * limit]) for text in texts]
         rows: list[NDArray[np.int64]] = []
         truncated = np.zeros(len(texts), dtype=bool)
-        for number, encoding in enumerate(self._backend.encode_batch_fast(cleaned, add_special_tokens=False)):
+        heads = [text[:limit] for text in cleaned]
+        for number, encoding in enumerate(self._backend.encode_batch_fast(heads, add_special_tokens=False)):
             tokens = encoding.ids or [UNK]
-            truncated[number] = len(tokens) > budget or len(texts[number]) > 4 * limit
+            longer = len(cleaned[number]) > limit or len(texts[number]) > 4 * limit
+            truncated[number] = longer or len(tokens) > budget
             rows.append(np.array([CLS, *tokens[:budget]] if self.cls else tokens[:budget], dtype=np.int64))
         return Encoded(rows, truncated)
 

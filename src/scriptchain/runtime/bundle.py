@@ -5,6 +5,7 @@ model.onnx         the same, to run   tokenizer.json  vocabulary         fingerp
 baseline.*         TF-IDF + logistic regression                          manifest.json      hashes of all these
 """
 
+import errno
 import hashlib
 import os
 import stat
@@ -79,7 +80,13 @@ class Bundle:
 
     @cached_property
     def labels(self) -> Labels:
-        return Labels.from_json(self.read("labels.json"))
+        labels = Labels.from_json(self.read("labels.json"))
+        if len(labels) != self.config.num_classes:
+            raise ModelError(
+                f"{self.folder / 'labels.json'} must name {self.config.num_classes} classes, as config.json says, "
+                f"got {len(labels)}"
+            )
+        return labels
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -91,14 +98,17 @@ class Bundle:
 
     def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Which texts stand in the training set, by leak key."""
-        seen = np.frombuffer(self.read("fingerprints.bin"), dtype="<u8")
+        content = self.read("fingerprints.bin")
+        if len(content) % 8:
+            raise ModelError(f"{self.folder / 'fingerprints.bin'} must hold 8 bytes a text, got {len(content)} bytes")
+        seen = np.frombuffer(content, dtype="<u8")
         return np.isin(fingerprints(texts), seen)
 
     def _bytes(self, name: str) -> bytes:
         path = self.folder / name
         try:
             # Judged inside the resolved folder, so that a run folder may itself be reached through a link.
-            inside = path.resolve().is_relative_to(self.folder.resolve())
+            inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
             if not (inside and stat.S_ISREG(os.stat(path).st_mode)):
                 raise ModelError(f"{path} must be a plain file inside the run folder")
             return path.read_bytes()
@@ -106,6 +116,10 @@ class Bundle:
             raise ModelError(f"{path} must exist in a run folder", hint="scriptchain train FILE --output DIR") from None
         except PermissionError:
             raise ResourceError(f"{path} must be readable", hint=f"chmod +r {path}") from None
+        except OSError as error:  # a link to itself, a name that is no name
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG):
+                raise
+            raise ModelError(f"{path} must be a plain file inside the run folder") from None
 
 
 def tokenizer_from(document: bytes, config: Config) -> Tokenizer:

@@ -8,6 +8,8 @@ from ..errors import ModelError
 from ..report import Report, Table, shown, with_interval
 from .bundle import Bundle
 
+_HINT = "remove it; the model does not need it"
+
 
 def describe(folder: Path) -> Report:
     """Classes, config, file sizes and, where training left them, its figures. Every file's hash is checked.
@@ -35,7 +37,12 @@ def describe(folder: Path) -> Report:
         Table("files", ["file", "bytes"], [[name, size] for name, size in sizes.items()]),
     ]
     if trained is not None and isinstance(trained.get("metrics"), dict):
-        scores = [[name, with_interval(metric)] for name, metric in trained["metrics"].items()]
+        try:
+            scores = [[name, with_interval(metric)] for name, metric in trained["metrics"].items()]
+        except (KeyError, TypeError, ValueError):
+            raise ModelError(
+                f"{folder / 'report.json'} must give each metric as value, low and high", hint=_HINT
+            ) from None
         body.append(Table(f"scores on the {trained.get('metrics_split')} split", ["score", "value"], scores))
     return Report(f"{folder}: written by scriptchain {bundle.manifest.scriptchain}, all hashes right", data, body)
 
@@ -47,5 +54,5 @@ def _trained(path: Path) -> dict | None:
     try:
         document = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError):
-        raise ModelError(f"{path} must be JSON", hint="remove it; the model does not need it") from None
+        raise ModelError(f"{path} must be JSON", hint=_HINT) from None
     return document if isinstance(document, dict) else None

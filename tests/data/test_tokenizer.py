@@ -1,0 +1,295 @@
+"""Laws of text to ids: no empty row, no silent cut, no special token from a user's keyboard, no byte lost."""
+
+import json
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptchain.data.text import model_text
+from scriptchain.data.tokenizer import CHARACTERS_A_TOKEN, CLS, MASK, PAD, SPECIAL, UNK, Tokenizer
+from scriptchain.errors import ConfigError, ModelError
+
+TEXTS = [
+    "The food was good and the wine was not", "Don't you dare call it rock'n'roll", "the view was great, really great!",
+    "größer als je zuvor", "猫が好きです 🙂", "good food, good wine, good view", "it's what it is: don't",
+]  # fmt: skip
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=60)
+TYPED = st.lists(st.sampled_from([*SPECIAL, "[pad]", "[ PAD ]", "[[CLS]]", "food", "the", " ", "👍"]), max_size=12).map(
+    "".join
+)
+
+
+def trained(kind: str, *, length: int = 12, cls: bool = False, lowercase: bool = True, texts=TEXTS) -> Tokenizer:
+    return Tokenizer.train(
+        texts, kind=kind, vocab_size=400, min_frequency=1, lowercase=lowercase, max_seq_len=length, with_cls=cls
+    )
+
+
+ALL = {(kind, cls): trained(kind, cls=cls) for kind in ("word", "bpe") for cls in (False, True)}
+every_kind = pytest.mark.parametrize("tokenizer", ALL.values(), ids=[f"{kind}-{cls}" for kind, cls in ALL])
+
+
+# --- rows ----------------------------------------------------------------------------------------------------
+
+
+@every_kind
+@given(texts=st.lists(ANY_TEXT | TYPED, min_size=1, max_size=4))
+def test_a_row_is_never_empty_and_never_too_long_and_every_cut_is_told(tokenizer, texts):
+    encoded = tokenizer.encode(texts)
+    lengths = tokenizer.lengths(texts)
+    assert len(encoded.ids) == len(encoded.truncated) == len(lengths) == len(texts)
+    for ids, cut, length in zip(encoded.ids, encoded.truncated, lengths, strict=True):
+        assert ids.dtype == np.int64
+        assert len(ids) == min(length, tokenizer.max_seq_len) >= 1
+        assert cut == (length > tokenizer.max_seq_len)
+        assert ids.min() >= 0
+        assert ids.max() < tokenizer.vocab_size
+
+
+@every_kind
+@pytest.mark.parametrize("text", ["", " ", "\0\u200b", "!?"])
+def test_a_text_without_a_token_is_one_unknown(tokenizer, text):
+    if text == "!?" and tokenizer in (ALL["bpe", False], ALL["bpe", True]):
+        assert UNK not in tokenizer.encode([text]).ids[0]  # to bytes, punctuation is something
+    else:
+        assert tokenizer.encode([text]).ids[0].tolist() == [CLS] * tokenizer.cls + [UNK]
+
+
+@every_kind
+@given(texts=st.lists(ANY_TEXT, min_size=1, max_size=4))
+def test_a_text_has_the_same_ids_alone_and_beside_others(tokenizer, texts):
+    together = tokenizer.encode(texts).ids
+    alone = [tokenizer.encode([text]).ids[0] for text in texts]
+    assert [ids.tolist() for ids in together] == [ids.tolist() for ids in alone]
+
+
+@every_kind
+def test_the_limit_is_exact(tokenizer):
+    room = tokenizer.max_seq_len - tokenizer.cls
+    texts = [" ".join(["the"] * words) for words in (room - 1, room, room + 1)]
+    encoded = tokenizer.encode(texts)
+    assert tokenizer.lengths(texts) == [tokenizer.max_seq_len - 1, tokenizer.max_seq_len, tokenizer.max_seq_len + 1]
+    assert encoded.truncated.tolist() == [False, False, True]
+    assert [len(ids) for ids in encoded.ids] == [
+        tokenizer.max_seq_len - 1,
+        tokenizer.max_seq_len,
+        tokenizer.max_seq_len,
+    ]
+    assert encoded.ids[2].tolist() == encoded.ids[1].tolist()
+
+
+@every_kind
+@pytest.mark.parametrize("letters", [700, 768, 769, 800, 3000, 3073, 4000])
+def test_nothing_is_lost_without_a_word(tokenizer, letters):
+    # one word of many letters is one token at word level, and what follows it must be read or be told
+    encoded = tokenizer.encode([f"{'x' * letters} food"])
+    whole = tokenizer._backend.encode(f"{'x' * letters} food", add_special_tokens=False).ids
+    assert encoded.truncated[0] or encoded.ids[0].tolist()[tokenizer.cls :] == whole
+
+
+# --- special tokens ------------------------------------------------------------------------------------------
+
+
+@every_kind
+@given(text=TYPED | ANY_TEXT)
+def test_cls_is_first_exactly_when_it_is_asked_for_and_typed_ones_are_text(tokenizer, text):
+    ids = tokenizer.encode([text]).ids[0].tolist()
+    assert (ids[0] == CLS) == tokenizer.cls
+    assert not set(ids[tokenizer.cls :]) & {PAD, CLS, MASK}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_a_special_token_that_is_typed_is_the_word_in_brackets(name):
+    bpe, word = ALL["bpe", False], ALL["word", False]
+    assert not set(bpe.encode([f"{name} food"]).ids[0].tolist()) & {PAD, UNK, CLS, MASK}
+    assert word.encode([f"{name} food"]).ids[0].tolist() == [UNK, word.vocabulary["food"]]
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+def test_special_tokens_in_the_training_texts_do_not_become_special(kind):
+    tokenizer = trained(kind, texts=["[CLS] one [PAD] two", "[MASK] one"] * 3)
+    assert not set(tokenizer.encode(["[PAD] [CLS] [MASK]"]).ids[0].tolist()) & {PAD, CLS, MASK}
+
+
+@every_kind
+def test_the_special_tokens_have_the_first_four_ids(tokenizer):
+    assert (PAD, UNK, CLS, MASK) == (0, 1, 2, 3)
+    assert tokenizer.tokens([PAD, UNK, CLS, MASK]) == SPECIAL == ["[PAD]", "[UNK]", "[CLS]", "[MASK]"]
+
+
+# --- byte-level BPE loses nothing ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_bpe_loses_no_byte_of_any_text(lowercase):
+    tokenizer = trained("bpe", length=4096, lowercase=lowercase)
+
+    @given(ANY_TEXT)
+    def law(text):
+        encoded = tokenizer.encode([text])
+        expected = model_text(text)
+        if lowercase:
+            expected = "".join(lowered(character) for character in expected)
+        decoded = tokenizer._backend.decode(encoded.ids[0].tolist(), skip_special_tokens=True)
+        assert not encoded.truncated[0]
+        assert decoded.removeprefix(" ") == expected
+
+    law()
+
+
+def lowered(character: str) -> str:
+    # Rust lowers character by character, Python looks at the end of a word for the Greek sigma.
+    return character.lower()
+
+
+@given(ANY_TEXT)
+def test_nfc_and_nfd_have_the_same_ids(text):
+    for tokenizer in ALL.values():
+        one, other = tokenizer.encode([unicodedata.normalize(form, text) for form in ("NFC", "NFD")]).ids
+        assert one.tolist() == other.tolist()
+
+
+@given(ANY_TEXT)
+def test_case_is_ignored_unless_it_is_asked_for(text):
+    ascii_text = text.encode("ascii", "ignore").decode()
+    one, other = ALL["bpe", False].encode([ascii_text, ascii_text.upper()]).ids
+    assert one.tolist() == other.tolist()
+
+
+def test_case_is_kept_where_it_is_asked_for():
+    tokenizer = trained("bpe", lowercase=False)
+    one, other = tokenizer.encode(["The", "the"]).ids
+    assert one.tolist() != other.tolist()
+
+
+# --- word level ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't call it ROCK'N'ROLL!", ["don't", "call", "it", "rock'n'roll"]),
+        ("great, really -- great...", ["great", "really", "great"]),
+        ("'good' \"food\" (wine)", ["good", "food", "wine"]),
+        ("größer", ["größer"]),
+        ("it's 🙂 it", ["it's", "it"]),
+        ("food zzz wine", ["food", "[UNK]", "wine"]),
+    ],
+)
+def test_words_keep_their_inner_apostrophes_and_punctuation_goes(text, words):
+    tokenizer = ALL["word", False]
+    assert tokenizer.tokens(tokenizer.encode([text]).ids[0].tolist()) == words
+
+
+def test_rare_words_are_left_out():
+    texts = ["often often seldom", "often twice", "twice"]
+    tokenizer = Tokenizer.train(
+        texts, kind="word", vocab_size=300, min_frequency=2, lowercase=True, max_seq_len=9, with_cls=False
+    )
+    assert set(tokenizer.vocabulary) == {*SPECIAL, "often", "twice"}
+
+
+# --- the vocabulary ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+def test_the_vocabulary_comes_from_the_training_texts_alone(kind):
+    tokenizer = trained(kind)
+    before = tokenizer.to_json()
+    tokenizer.encode(["quokka quokka quokka"])
+    tokenizer.lengths(["quokka quokka quokka"])
+    assert tokenizer.to_json() == before
+    assert not any("quokka" in token for token in tokenizer.vocabulary)
+    if kind == "word":
+        words = {word.strip("!:,") for text in TEXTS for word in text.lower().split()} - {"🙂"}
+        assert set(tokenizer.vocabulary) == {*SPECIAL, *words}
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+def test_the_vocabulary_is_never_larger_than_asked(kind):
+    texts = [f"word{number} other{number * 7}" for number in range(500)]
+    tokenizer = Tokenizer.train(
+        texts, kind=kind, vocab_size=300, min_frequency=1, lowercase=True, max_seq_len=9, with_cls=False
+    )
+    assert tokenizer.vocab_size == len(tokenizer.vocabulary) == 300
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+def test_training_twice_gives_the_same_document(kind):
+    assert trained(kind).to_json() == trained(kind).to_json()
+    assert trained(kind, texts=iter(TEXTS)).to_json() == trained(kind).to_json()
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        trained("wordpiece")
+    assert str(caught.value) == "tokenizer must be one of word, bpe, got 'wordpiece'"
+
+
+# --- files ---------------------------------------------------------------------------------------------------
+
+
+@every_kind
+@given(texts=st.lists(ANY_TEXT | TYPED, min_size=1, max_size=3))
+def test_a_tokenizer_is_what_its_document_says(tokenizer, texts):
+    again = Tokenizer.from_json(tokenizer.to_json(), max_seq_len=tokenizer.max_seq_len, with_cls=tokenizer.cls)
+    assert [ids.tolist() for ids in again.encode(texts).ids] == [ids.tolist() for ids in tokenizer.encode(texts).ids]
+    assert again.to_json() == tokenizer.to_json()
+    assert again.vocab_size == tokenizer.vocab_size
+
+
+DOCUMENT = ALL["word", False].to_json()
+
+
+def without_a_special() -> str:
+    document = json.loads(DOCUMENT)
+    document["added_tokens"] = []
+    document["model"]["vocab"] = {"[UNK]": 0, "a": 1}
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("", "tokenizer.json must be a tokenizer file (EOF while parsing a value at line 1 column 0)"),
+        ("{}", "tokenizer.json must be a tokenizer file (Model missing. at line 1 column 2)"),
+        (
+            "[1, 2]",
+            "tokenizer.json must be a tokenizer file (invalid type: sequence, expected struct Tokenizer at line 1 ",
+        ),
+        (DOCUMENT[: len(DOCUMENT) // 2], "tokenizer.json must be a tokenizer file (EOF while parsing "),
+        ("\0" * 20, "tokenizer.json must be a tokenizer file (expected value at line 1 column 1)"),
+        (without_a_special(), "tokenizer.json must begin with [PAD] [UNK] [CLS] [MASK]"),
+    ],
+)
+def test_a_damaged_document_is_refused(document, message):
+    with pytest.raises(ModelError) as caught:
+        Tokenizer.from_json(document, max_seq_len=8, with_cls=False)
+    assert str(caught.value).startswith(message.rstrip(")"))  # the library's own words may go on
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+# --- long texts ----------------------------------------------------------------------------------------------
+
+
+@every_kind
+@pytest.mark.parametrize("unit", ["food ", "x", "é", "🙂", "\u200b", "!", " "])
+def test_a_text_of_many_megabytes_costs_no_more_than_its_beginning(tokenizer, unit, monkeypatch):
+    seen = []
+
+    class Spy:
+        def encode_batch_fast(self, texts, add_special_tokens):
+            seen.extend(map(len, texts))
+            return backend.encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+
+    backend = tokenizer._backend
+    monkeypatch.setattr(tokenizer, "_backend", Spy())
+    text = unit * (5_000_000 // len(unit))
+    encoded = tokenizer.encode([text])
+    assert 1 <= len(encoded.ids[0]) <= tokenizer.max_seq_len
+    assert encoded.truncated[0]
+    assert max(seen) <= CHARACTERS_A_TOKEN * tokenizer.max_seq_len

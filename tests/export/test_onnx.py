@@ -1,0 +1,70 @@
+"""Laws of the export: the same answers at every batch and length, dynamic axes, nothing of the host inside."""
+
+import os
+
+import numpy as np
+import onnx
+import pytest
+
+from scriptchain import config
+from scriptchain.data.tokenizer import Tokenizer
+from scriptchain.errors import ScriptChainError
+from scriptchain.export.onnx import to_onnx, verify
+from scriptchain.model.pipeline import Network, torch_logits
+from scriptchain.runtime.session import session_logits
+from scriptchain.training.seed import seeded
+
+TEXTS = ["hello world", "a", "the quick brown fox jumps over the lazy dog " * 4, "", "żółć 🙂", "hello world again"]
+SMALL = {"d_model": 16, "num_heads": 2, "num_layers": 2, "d_feedforward": 32, "max_seq_len": 20, "vocab_size": 300}
+ARCHITECTURES = [
+    {},
+    {"pooling": "cls"},
+    {"pooling": "attention"},
+    {"positions": "sinusoidal", "positions_options": {}},
+    {"positions": "none", "positions_options": {}},
+    {"residual": "post_norm", "embedding_norm": True, "head_layers": [8], "tokenizer": "word", "min_frequency": 1},
+]
+
+
+def built(changes: dict) -> tuple[Network, Tokenizer]:
+    made = config.resolve("small", overrides=SMALL | changes)
+    tokenizer = Tokenizer.train(
+        TEXTS, kind=made.tokenizer, vocab_size=made.vocab_size, min_frequency=1, lowercase=True,
+        max_seq_len=made.max_seq_len, with_cls=made.pooling == "cls",
+    )  # fmt: skip
+    with seeded(3):
+        return Network(made, tokenizer.vocab_size, 3), tokenizer
+
+
+@pytest.mark.parametrize("changes", ARCHITECTURES, ids=str)
+def test_the_two_executors_agree_alone_and_in_batches(changes):
+    network, tokenizer = built(changes)
+    exported = to_onnx(network, tokenizer)
+    ours, theirs = torch_logits(network, tokenizer), session_logits(exported, tokenizer, threads=1)
+    for texts in (TEXTS, TEXTS[:1], TEXTS[2:3], TEXTS * 5):
+        np.testing.assert_allclose(theirs(texts), ours(texts), atol=1e-5)
+    assert verify(exported, network, tokenizer, TEXTS) < 1e-5
+
+
+def test_the_same_network_gives_the_same_bytes_and_nothing_of_the_host():
+    network, tokenizer = built({})
+    exported = to_onnx(network, tokenizer)
+    assert exported == to_onnx(network, tokenizer)
+    assert os.getcwd().encode() not in exported
+    assert b"site-packages" not in exported
+    model = onnx.load_from_string(exported)
+    onnx.checker.check_model(model, full_check=True)
+    assert not model.metadata_props
+    assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
+    assert not any(tensor.external_data for tensor in model.graph.initializer)
+    shapes = {value.name: [axis.dim_param for axis in value.type.tensor_type.shape.dim] for value in model.graph.input}
+    assert set(shapes) == {"ids", "mask"}
+    assert all(all(axes) for axes in shapes.values())
+
+
+def test_a_model_that_answers_otherwise_is_refused():
+    network, tokenizer = built({})
+    exported = to_onnx(network, tokenizer)
+    network.head.mlp[-1].bias.data += 0.01
+    with pytest.raises(ScriptChainError, match=r"the exported model must agree with the trained one, got a difference of 0.01"):
+        verify(exported, network, tokenizer, TEXTS)

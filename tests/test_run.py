@@ -1,0 +1,90 @@
+"""Laws of a training job: no text on two sides, a given test stays whole, nothing half done takes the name."""
+
+import itertools
+import json
+
+import pytest
+
+from scriptchain import config
+from scriptchain.data.records import Records, from_python, read
+from scriptchain.data.tasks import generate
+from scriptchain.data.text import leak_key
+from scriptchain.errors import DivergedError, UsageError
+from scriptchain.run import make_splits, train
+
+TINY = {"d_model": 16, "num_heads": 2, "num_layers": 1, "d_feedforward": 32, "epochs": 1, "max_seq_len": 16, "vocab_size": 300}
+
+
+def rows(part: str = "train", count: int = 200) -> Records:
+    return from_python(*generate("negation", part, count))
+
+
+def keys(records: Records) -> set[str]:
+    return {leak_key(text) for text in records.texts}
+
+
+@pytest.mark.parametrize("given", list(itertools.product([False, True], repeat=2)), ids=str)
+def test_no_text_stands_on_two_sides_whatever_is_given(given):
+    base = rows()
+    shouted = from_python([text.upper() + "!" for text in base.texts[:20]], (base.labels or [])[:20])
+    validation, test = (shouted if wanted else None for wanted in given)
+    splits = make_splits(base, validation, rows("test", 40) if all(given) else test, seed=0)
+    sides = [keys(side) for side in (splits.train, splits.validation, splits.test)]
+    for one, other in itertools.combinations(sides, 2):
+        assert not one & other
+
+
+def test_shares_are_80_10_10_and_90_10_beside_a_given_test():
+    assert make_splits(rows(), None, None, 0).sizes == {"train": 160, "validation": 20, "test": 20}
+    assert make_splits(rows(), None, rows("test", 40), 0).sizes == {"train": 180, "validation": 20, "test": 40}
+    assert make_splits(rows(), rows("validation", 40), None, 0).sizes == {"train": 180, "validation": 40, "test": 20}
+
+
+def test_a_given_test_keeps_every_row_and_training_loses_the_copies():
+    base = rows()
+    splits = make_splits(base, None, base.subset(range(30)), 0)
+    assert splits.sizes["test"] == 30
+    assert splits.sizes["train"] + splits.sizes["validation"] == 170
+    assert splits.notes == ["30 training rows are left out: their texts stand in the test set"]
+
+
+def test_a_run_that_fails_leaves_nothing_and_what_was_there(tmp_path, monkeypatch):
+    output = tmp_path / "run"
+    train(rows(), config.resolve("small", overrides=TINY), output, device="cpu")
+    before = {file.name: file.read_bytes() for file in output.iterdir()}
+
+    def diverge(*_: object, **__: object) -> None:
+        raise DivergedError("the loss must stay finite, got nan")
+
+    monkeypatch.setattr("scriptchain.classifier.Classifier.fit_records", diverge)
+    with pytest.raises(DivergedError):
+        train(rows(), config.resolve("small", overrides=TINY), output, force=True, device="cpu")
+    assert {file.name: file.read_bytes() for file in output.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_force_replaces_run_folders_and_nothing_else(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    made = config.resolve("small", overrides=TINY)
+    with pytest.raises(UsageError) as caught:
+        train(rows(), made, mine, force=True)
+    assert str(caught.value) == f"--force replaces run folders only, got '{mine}'; hint: choose another --output"
+    with pytest.raises(UsageError) as caught:
+        train(rows(), made, mine)
+    assert str(caught.value) == f"--output must not exist yet, got '{mine}'; hint: --force replaces it"
+    assert (mine / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_report_is_about_the_test_split_and_the_shipped_model(tiny_run, tiny_data):
+    data = json.loads((tiny_run / "report.json").read_text())
+    assert data["metrics_split"] == "test"
+    assert data["rows"] == {"train": 128, "validation": 16, "test": 16}
+    splits = make_splits(read(tiny_data), None, None, 0)
+    assert sum(row["support"] for row in data["per_class"].values()) == len(splits.test)
+    assert data["leaks"]["rows"] == 0
+    history = [json.loads(line) for line in (tiny_run / "history.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in history] == [1, 2]
+    kept = history[data["kept_epoch"] - 1]
+    assert data["validation"]["macro_f1"] == kept["validation_macro_f1"] == max(r["validation_macro_f1"] for r in history)
