@@ -13,6 +13,4 @@ def machine() -> str:
         platform.machine(),
     )
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "tokenizers", "scikit-learn"))
-    return (
-        f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, {packages}"
-    )
+    return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, {packages}"

@@ -82,9 +82,7 @@ def main() -> None:
     distinct = []
     for seed in range(30):
         order = np.random.default_rng(seed).permutation(100)
-        distinct.append(
-            accuracy(encode(texts.tolist()), torch.from_numpy(labels), order[:80], order[80:], seed)
-        )
+        distinct.append(accuracy(encode(texts.tolist()), torch.from_numpy(labels), order[:80], order[80:], seed))
     print(f"rows drawn with repetition, 6 seeds: accuracy {100 * statistics.mean(leaky):.0f} % "
           f"({100 * min(leaky):.0f}-{100 * max(leaky):.0f}), {100 * statistics.mean(copies):.0f} % of the test rows "
           "stand in the training set")  # fmt: skip

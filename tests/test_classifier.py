@@ -176,5 +176,7 @@ def test_what_only_training_knows_is_refused_after_loading(tiny_run):
 
 
 def test_bad_sample_weights_are_refused(rows):
-    with pytest.raises(DataError, match=r"sample_weight must be 120 numbers of at least 0, not all 0, got shape \(2,\)"):
+    with pytest.raises(
+        DataError, match=r"sample_weight must be 120 numbers of at least 0, not all 0, got shape \(2,\)"
+    ):
         Classifier(**TINY).fit(*rows, sample_weight=[1.0, 2.0])

@@ -12,7 +12,15 @@ from scriptchain.data.text import leak_key
 from scriptchain.errors import DivergedError, UsageError
 from scriptchain.run import make_splits, train
 
-TINY = {"d_model": 16, "num_heads": 2, "num_layers": 1, "d_feedforward": 32, "epochs": 1, "max_seq_len": 16, "vocab_size": 300}
+TINY = {
+    "d_model": 16,
+    "num_heads": 2,
+    "num_layers": 1,
+    "d_feedforward": 32,
+    "epochs": 1,
+    "max_seq_len": 16,
+    "vocab_size": 300,
+}
 
 
 def rows(part: str = "train", count: int = 200) -> Records:
@@ -87,4 +95,6 @@ def test_the_report_is_about_the_test_split_and_the_shipped_model(tiny_run, tiny
     history = [json.loads(line) for line in (tiny_run / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history] == [1, 2]
     kept = history[data["kept_epoch"] - 1]
-    assert data["validation"]["macro_f1"] == kept["validation_macro_f1"] == max(r["validation_macro_f1"] for r in history)
+    assert (
+        data["validation"]["macro_f1"] == kept["validation_macro_f1"] == max(r["validation_macro_f1"] for r in history)
+    )

@@ -21,20 +21,22 @@ def main() -> None:
 
 def run(arguments: list[str], debug: bool = False) -> int:
     """One command; returns its exit code after saying what went wrong, if anything did."""
-    from .cli.main import UsageProblem, app
+    from .cli.main import Aborted, UsageProblem, app
 
     try:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # the C locale must not stop a text in another script
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")
         code = app(arguments, standalone_mode=False, prog_name="scriptchain")
+        if code == 130:  # the parser's own answer to Ctrl-C, and it says nothing
+            raise KeyboardInterrupt
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except BrokenPipeError:
-        raise
+    except (BrokenPipeError, SystemExit):  # the second is the parser's own answer to a pipe that closed
+        raise BrokenPipeError from None
     except UsageProblem as problem:
         return _say(" ".join(problem.format_message().split()).rstrip("."), 2, "scriptchain --help")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Aborted):
         return _say("stopped by SIGINT", 130)
     except Exception as error:
         if debug:

@@ -235,6 +235,10 @@ def test_D21_a_word_that_is_common_everywhere_tells_nothing(own, others, told):
     assert bool(check(records(*rows))["label_in_text"]) is told
 
 
+def test_D21_two_texts_are_too_few_to_tell():
+    assert check(records(("so good", "good"), ("good too", "good"), ("other", "bad")))["label_in_text"] == []
+
+
 def test_D21_a_part_of_a_word_is_not_the_word():
     rows = [(f"w{n} unhappy", "happy") for n in range(6)] + [(f"v{n}", "sad") for n in range(6)]
     assert check(records(*rows))["label_in_text"] == []
@@ -312,6 +316,8 @@ def test_scripts_are_mixed_from_one_per_cent_on():
         ("Não é uma boa ideia para mim", "pt"),
         ("Het is niet een goed idee van mij", "nl"),
         ("great stuff", "unknown"),
+        ("the stuff", "unknown"),
+        ("the and die das", "unknown"),
     ],
 )
 def test_the_language_of_a_latin_text_is_guessed_by_its_small_words(text, language):

@@ -335,6 +335,7 @@ QUOTE_HINT = 'write a double quote inside a text twice ("") and the whole text i
     [
         ('one,a\n"two,b\nthree,c\nfour,d\n', 3),
         ('one,a\n"two,b\n"three",c\n', 3),
+        ('one,a\n"two,b\n"three","c\n', 3),
         ('"a\nb",a\n"c\nd","e\nf\n', 5),
         ('one,a\n"two\n\n\nand",b\nthree,"c\n\n', 7),
     ],

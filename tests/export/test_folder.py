@@ -116,7 +116,9 @@ def test_the_page_works_in_a_real_browser(tiny_run, tmp_path):
                 assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 300)")
                 assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
             assert {url.split(":")[0] for url in requests} <= {"file", "data"}
-            ink, paper = (page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor"))
+            ink, paper = (
+                page.evaluate(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor")
+            )
             light = [sum(map(int, re.findall(r"\d+", value)[:3])) > 382 for value in (ink, paper)]
             assert light == ([False, True] if scheme == "light" else [True, False])
         browser.close()

@@ -66,5 +66,7 @@ def test_a_model_that_answers_otherwise_is_refused():
     network, tokenizer = built({})
     exported = to_onnx(network, tokenizer)
     network.head.mlp[-1].bias.data += 0.01
-    with pytest.raises(ScriptChainError, match=r"the exported model must agree with the trained one, got a difference of 0.01"):
+    with pytest.raises(
+        ScriptChainError, match=r"the exported model must agree with the trained one, got a difference of 0.01"
+    ):
         verify(exported, network, tokenizer, TEXTS)

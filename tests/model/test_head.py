@@ -98,14 +98,15 @@ def test_head_layers(pooling):
     config = make({**SMALL, "pooling": pooling, "head_layers": [6, 5], "activation": "relu"})
     head = perturbed(Head(config, 3))
     linear = [part for part in head.mlp if isinstance(part, torch.nn.Linear)]
+    linear[-1].bias.data.sub_(100)  # an activation on the logits would show
     assert [(part.in_features, part.out_features) for part in linear] == [(8, 6), (6, 5), (5, 3)]
     x, p = draw(2, 4, 8), Positions.from_mask(torch.tensor([[True] * 4, [False, True, True, False]]))
     y = head.pooling(x, p.valid).detach().numpy()
     for part in linear:
         y = y @ part.weight.detach().numpy().T + part.bias.detach().numpy()
         y = y if part is linear[-1] else np.maximum(y, 0)
-    np.testing.assert_allclose(head(x, p).detach().numpy(), y, atol=1e-5)
-    assert (y < 0).any()  # no activation on the logits
+    np.testing.assert_allclose(head(x, p).detach().numpy(), y, rtol=1e-6)
+    assert (y < 0).all()
 
 
 def test_without_head_layers_the_head_is_linear():

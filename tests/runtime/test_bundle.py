@@ -34,7 +34,11 @@ def test_every_change_of_every_file_is_refused(copy, name, fault):
         content[len(content) // 2] ^= 1
     changed = {"truncate": content[:-1], "extend": content + b"\0", "empty": b""}.get(fault, content)
     path.unlink() if fault == "missing" else path.write_bytes(changed)
-    says = "must exist in a run folder" if fault == "missing" else "must be the file that training wrote, got another SHA-256"
+    says = (
+        "must exist in a run folder"
+        if fault == "missing"
+        else "must be the file that training wrote, got another SHA-256"
+    )
     with pytest.raises(ModelError, match=says):
         read_all(copy)
 

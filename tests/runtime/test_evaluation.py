@@ -126,9 +126,7 @@ def test_models_of_other_classes_are_not_compared():
     records = from_python(["ant"], ["ant"])
     with pytest.raises(ModelError) as caught:
         compare([("a", Scripted()), ("b", Scripted(names=("ant", "bee")))], records)
-    assert str(caught.value) == (
-        "two models must have the same classes to be compared, got ant, bee, cat and ant, bee"
-    )
+    assert str(caught.value) == ("two models must have the same classes to be compared, got ant, bee, cat and ant, bee")
 
 
 def test_rows_without_labels_or_with_unknown_ones_are_refused():

@@ -20,6 +20,7 @@ COMMANDS = {
 
 # What the parser raises for a wrong option or argument: typer's own since 0.26, click's before, one base in both.
 UsageProblem: Any = typer.BadParameter.__mro__[2]
+Aborted = typer.Abort  # what older versions make of Ctrl-C
 
 
 class LazyGroup(TyperGroup):
@@ -43,10 +44,11 @@ class LazyGroup(TyperGroup):
 typed = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False)
 
 
-def _show_version(value: bool) -> None:
+def _show_version(value: bool) -> bool:
     if value:
         typer.echo(f"scriptchain {__version__}")
         raise typer.Exit
+    return value
 
 
 @typed.callback(invoke_without_command=True)

@@ -28,7 +28,7 @@ _MAX_SIGNATURES = 2**25  # sorted at a time
 _NO_SCRIPT = "NONE"
 _LATIN = re.compile("[A-Za-z]")
 _STOP_WORDS = {
-    "en": "the and is of to in it you that was for are this with not have my they i a as at on no do me so be he she we",
+    "en": "the and is of to in it you that was for are with not have my they i a as at on no do me so be he she we",
     "de": "der die das und ist nicht ich sie mit ein eine auf für auch dem den wir wie noch",
     "fr": "le la les et est je pas une des dans pour que qui vous avec ce mais nous sur il",
     "es": "el la los y es no una que en por con para las muy pero como mi está del lo",
@@ -253,7 +253,6 @@ class _Signatures:
 
     BASE = np.uint64(0x9E3779B97F4A7C15)
     UNBASE = np.uint64(pow(0x9E3779B97F4A7C15, -1, 2**64))
-    HOLE = np.uint64(0xD1B54A32D192ED03)  # a word that no text has
 
     def __init__(self, words: np.ndarray, starts: np.ndarray, lengths: np.ndarray):
         self.words, self.starts, self.lengths = words, starts, lengths
@@ -303,13 +302,11 @@ class _Signatures:
 
     def _without_word(self, chunk: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         row, _, terms, before, total = self._sums(chunk)
-        shorter = before + (total - before - terms) * self.UNBASE
-        enough = self.lengths[row] > NEAR_MIN_WORDS
-        return shorter[enough], row[enough]
+        return before + (total - before - terms) * self.UNBASE, row
 
     def _with_hole(self, chunk: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
-        row, place, terms, _, total = self._sums(chunk)
-        holes = total - terms + self.HOLE * self.powers[place]
+        row, _, terms, _, total = self._sums(chunk)
+        holes = total - terms  # the places of the words that are left say where the hole is
         mine = (holes >> np.uint64(32)) % np.uint64(self.passes) == number
         return holes[mine], row[mine]
 

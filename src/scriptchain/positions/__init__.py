@@ -2,7 +2,7 @@
 
 from ._bias import Bias, Dense
 from ._containers import Once
-from ._find import build, load, names
+from ._find import build, load, names, table
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
 from .learned import Learned
@@ -22,4 +22,5 @@ __all__ = [
     "build",
     "load",
     "names",
+    "table",
 ]

@@ -62,3 +62,19 @@ def _fits(value: Any, kind: Any) -> bool:
 def _named(kind: Any) -> str:
     words = {float: "a number", int: "an integer", str: "text", bool: "true or false", type(None): "nothing"}
     return " or ".join(words.get(part, str(part)) for part in getattr(kind, "__args__", (kind,)))
+
+
+def table() -> str:
+    """All encodings with their class facts, as a Markdown table: what the README and the docs show."""
+    lines = [
+        "| name | acts | learns | shift-invariant | direction-aware | length limit | form | source |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name in names():
+        facts = load(name)
+        row = [
+            f"`{name}`", facts.acts, facts.learns, "yes" if facts.shift_invariant else "no",
+            "yes" if facts.direction_aware else "no", facts.length_limit, facts.encoder_form, facts.source,
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
