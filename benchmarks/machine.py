@@ -8,9 +8,7 @@ from pathlib import Path
 
 def machine() -> str:
     """One line: processor, cores, load, versions."""
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine(),
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine())
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "tokenizers", "scikit-learn"))
     return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, {packages}"

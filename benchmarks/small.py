@@ -61,7 +61,8 @@ def main() -> None:
         accuracy, f1 = mean_interval(scores), mean_interval(f1s)
         print(
             f"{name}: accuracy {100 * accuracy['value']:.1f} (sd {100 * accuracy['sd']:.1f}), macro-F1 "
-            f"{100 * f1['value']:.1f} (sd {100 * f1['sd']:.1f}); TF-IDF + LinearSVC {100 * anchor[0]:.1f}, {100 * anchor[1]:.1f}",
+            f"{100 * f1['value']:.1f} (sd {100 * f1['sd']:.1f}); TF-IDF + LinearSVC {100 * anchor[0]:.1f}, "
+            f"{100 * anchor[1]:.1f}",
             flush=True,
         )
 

@@ -332,6 +332,24 @@ def test_depth_never_raises_the_warm_up_above_half_of_the_run(config, depth):
     assert configs.at_depth(config, depth).warmup <= max(0.5, config.warmup)
 
 
+@pytest.mark.parametrize(
+    ("warmup", "depth", "expected"),
+    [
+        (0.1, 3, 0.1),
+        (0.1, 1, 0.1),
+        (0.1, 6, 0.2),
+        (0.1, 48, 0.5),
+        (0.0, 3, 0.0),
+        (0.0, 6, 0.1),
+        (0.4, 6, 0.5),
+        (0.7, 6, 0.7),
+    ],
+)
+def test_a_deeper_stack_warms_up_longer(warmup, depth, expected):
+    config = configs.resolve("small", settings=[f"warmup={warmup}"])
+    assert configs.at_depth(config, depth).warmup == pytest.approx(expected)
+
+
 def test_the_sum_of_the_branches_keeps_its_size():
     small = configs.resolve("small")
     for depth in (1, 12, 48):

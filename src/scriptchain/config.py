@@ -26,7 +26,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """Everything that decides a model; a run folder's `config.json` is this and nothing else.
 
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
-    and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last.
+    and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
+    `weight_average` 0 averages nothing.
     """
 
     preset: str = "small"
@@ -69,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     patience: Annotated[int, Meta(ge=0, le=1_000_000)] = 4
     sort_by_length: bool = True
     token_dropout: Share = 0.0
+    weight_average: Share = 0.0
     label_smoothing: Share = 0.0
     class_weights: Literal["balanced"] | dict[str, Positive] | None = None
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -19,7 +19,8 @@ from scriptchain.report import Report, Table
 from scriptchain.runtime.bundle import FILES
 
 READ_BY_PEOPLE = {
-    "README.md", "confusion.png", "curves.png", "history.jsonl", "manifest.json", "positions.png", "report.html", "report.json",
+    "README.md", "confusion.png", "curves.png", "history.jsonl", "manifest.json", "positions.png", "report.html",
+    "report.json",
 }  # fmt: skip
 HOSTILE = "<script>document.title='owned'</script><img src=x onerror=alert(1)>\u202e\x00"
 

@@ -108,8 +108,15 @@ BAD_OPTIONS = {
     "an infinite spread": (
         "learned", {"std": float("inf")}, "std must be a positive number, got inf; hint: positions_options.std=0.02",
     ),
+    "waves of infinite length": (
+        "sinusoidal", {"base": float("inf")},
+        "base must be a number greater than 1, got inf; hint: positions_options.base=10000",
+    ),
+    "waves without a size": (
+        "sinusoidal", {"scale": float("nan")}, "scale must be a positive number, got nan; hint: positions_options.scale=1.0",
+    ),
     "waves of one length": (
-        "sinusoidal", {"base": 1}, "base must be greater than 1, got 1.0; hint: positions_options.base=10000",
+        "sinusoidal", {"base": 1}, "base must be a number greater than 1, got 1.0; hint: positions_options.base=10000",
     ),
 }  # fmt: skip
 

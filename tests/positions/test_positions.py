@@ -72,12 +72,20 @@ def test_an_interrupted_text_is_refused(segment):
     )
 
 
+def test_an_empty_stream_is_refused():
+    with pytest.raises(UsageError) as error:
+        Positions.from_packed(torch.zeros(0, dtype=torch.long))
+    assert str(error.value) == "segment must hold at least one token, got none"
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_a_half_type_coordinate_is_refused(dtype):
     p = Positions.from_lengths(torch.tensor([3]))
     with pytest.raises(UsageError) as error:
         p.at(p.coordinate.to(dtype))
-    assert str(error.value) == f"coordinate must be integer or float32, got {dtype}; hint: positions.coordinate.float()"
+    assert str(error.value) == (
+        f"coordinate must be integer, float32 or float64, got {dtype}; hint: positions.coordinate.float()"
+    )
 
 
 def test_other_coordinates_are_the_same_tokens():

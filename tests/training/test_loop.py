@@ -12,6 +12,7 @@ from scriptchain.data.tokenizer import CLS, MASK
 from scriptchain.errors import DivergedError, UsageError
 from scriptchain.model.pipeline import Network
 from scriptchain.training import loop
+from scriptchain.training.average import Average
 from scriptchain.training.loop import Examples, fit, hide_tokens
 from scriptchain.training.seed import order_stream, seeded
 
@@ -93,13 +94,38 @@ def test_without_patience_the_last_epoch_is_kept(monkeypatch):
     assert outcome.kept_epoch == len(outcome.history) == 3
 
 
+def test_the_average_is_the_recursion_and_is_what_is_kept(monkeypatch):
+    network = torch.nn.Linear(2, 1)
+    average = Average(network, 0.9)
+    mean = network.weight.detach().clone()
+    for step in range(1, 30):
+        network.weight.data.add_(1.0)
+        average.update(network, step)
+        decay = min(0.9, (1 + step) / (10 + step))
+        mean = decay * mean + (1 - decay) * network.weight.detach()
+    torch.testing.assert_close(average.network.weight.detach(), mean)
+    scored = []
+    monkeypatch.setattr(
+        loop,
+        "_validate",
+        lambda net, *_: scored.append(weights(net)) or {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5},
+    )
+    kept, _ = trained(validation=examples(seed=1), weight_average=0.9, epochs=2)
+    assert weights(kept) == scored[-1]
+
+
+def test_no_average_is_the_network_itself():
+    network = torch.nn.Linear(2, 1)
+    assert Average(network, 0.0).network is network
+
+
 def test_a_loss_that_is_not_finite_stops_it_before_the_weights_change():
     poisoned = examples()
     poisoned.weights[:] = math.inf
     with pytest.raises(DivergedError) as caught:
         trained(poisoned)
     assert str(caught.value) == (
-        "the loss must stay finite, got nan at step 1 (epoch 1, learning rate 0.002); hint: --set learning_rate=0.003"
+        "the loss must stay finite, got nan at step 1 (epoch 1, learning rate 0.002); hint: --set learning_rate=0.0007"
     )
 
 
@@ -119,9 +145,17 @@ def test_stop_ends_it_after_the_step_that_asked():
     assert outcome.history == []
 
 
-@pytest.mark.parametrize("key", ["clip_norm", "label_smoothing", "token_dropout", "weight_decay", "sort_by_length"])
+@pytest.mark.parametrize(
+    "key", ["clip_norm", "label_smoothing", "token_dropout", "weight_average", "weight_decay", "sort_by_length"]
+)
 def test_every_setting_of_the_recipe_reaches_the_weights(key):
-    values = {"clip_norm": 0.01, "label_smoothing": 0.2, "token_dropout": 0.5, "weight_decay": 1.0}
+    values = {
+        "clip_norm": 0.01,
+        "label_smoothing": 0.2,
+        "token_dropout": 0.5,
+        "weight_average": 0.9,
+        "weight_decay": 1.0,
+    }
     other = values.get(key, False)
     assert weights(trained(epochs=2)[0]) != weights(trained(epochs=2, **{key: other})[0])
 

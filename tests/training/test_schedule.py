@@ -1,5 +1,7 @@
 """Laws of the learning rate: it starts low, peaks at one, and ends where its shape says."""
 
+from itertools import pairwise
+
 import pytest
 
 from scriptchain import config
@@ -20,7 +22,7 @@ def test_never_negative_never_above_the_peak_and_rising_through_warm_up(schedule
     values = factors(schedule=schedule, warmup=warmup, gamma=1.0)
     assert all(0 <= value <= 1 for value in values)
     rise = values[: round(warmup * len(values))]
-    assert all(before < after for before, after in zip(rise, rise[1:], strict=False))
+    assert all(before < after for before, after in pairwise(rise))
     assert max(values) == 1.0
 
 

@@ -20,7 +20,7 @@ def dense_attention(
     """softmax(scale q k + bias) v over the allowed keys; `trace` receives `scores` and `weights`."""
     scores = scale * (q_BHQE @ k_BHKE.transpose(-1, -2))
     if bias is not None:
-        scores = scores + bias
+        scores = scores + bias.to(scores.dtype)
     scores = scores.masked_fill(~allowed, float("-inf"))
     weights = scores.softmax(-1)
     if trace is not None:

@@ -16,7 +16,7 @@ from ..errors import UsageError
 class Positions:
     """Where each token stands. Pads never count: a text has the same positions under any padding.
 
-    coordinate: what encodings read; integer or float32, never a half type
+    coordinate: what encodings read; integer or a float of at least 32 bits, never a half type
     index: number of the token inside its own sequence, from 0 (0 on pads)
     valid: False on pads
     segment: number of the sequence that the token belongs to
@@ -36,7 +36,7 @@ class Positions:
     def __post_init__(self) -> None:
         if self.coordinate.is_floating_point() and self.coordinate.dtype not in (torch.float32, torch.float64):
             raise UsageError(
-                f"coordinate must be integer or float32, got {self.coordinate.dtype}",
+                f"coordinate must be integer, float32 or float64, got {self.coordinate.dtype}",
                 hint="positions.coordinate.float()",
             )
 
@@ -66,6 +66,8 @@ class Positions:
         Raises UsageError if a sequence is interrupted by another.
         """
         flat = segment.reshape(-1)
+        if not len(flat):
+            raise UsageError("segment must hold at least one token, got none")
         starts = torch.ones_like(flat, dtype=torch.bool)
         starts[1:] = flat[1:] != flat[:-1]
         run = starts.long().cumsum(0) - 1

@@ -34,8 +34,10 @@ class Sinusoidal(PositionalEncoding):
         super().__init__(size)
         if size.d_model % 2:
             raise ConfigError(f"d_model must be even for sinusoidal positions, got {size.d_model}")
-        if not base > 1:
-            raise ConfigError(f"base must be greater than 1, got {base}", hint="positions_options.base=10000")
+        if not 1 < base < float("inf"):
+            raise ConfigError(f"base must be a number greater than 1, got {base}", hint="positions_options.base=10000")
+        if not 0 < scale < float("inf"):
+            raise ConfigError(f"scale must be a positive number, got {scale}", hint="positions_options.scale=1.0")
         self.base = base
         self.scale = scale
 

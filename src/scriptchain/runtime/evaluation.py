@@ -84,9 +84,10 @@ def compare(models: Sequence[tuple[str, Scorer]], records: Records) -> Report:
     logits = [model.logits(records.texts) for _, model in models]
     predicted = [scores.argmax(1) for scores in logits]
     difference = {
-        metric: paired_difference(truth, *predicted, num_classes, metric=metric) for metric in ("accuracy", "macro_f1")
+        metric: paired_difference(truth, predicted[0], predicted[1], num_classes, metric)
+        for metric in ("accuracy", "macro_f1")
     }
-    p_value = mcnemar(truth, *predicted)
+    p_value = mcnemar(truth, predicted[0], predicted[1])
     low, high = difference["accuracy"]["low"], difference["accuracy"]["high"]
     verdict = "A is better" if low > 0 else "B is better" if high < 0 else "undecided on these rows"
     data = {

@@ -16,6 +16,8 @@ from ..data.tokenizer import CLS, MASK
 from ..errors import DivergedError, UsageError
 from ..report import Stream, duration
 from ..scoring.metrics import accuracy, confusion, macro_f1
+from .average import Average
+from .best import Best
 from .estimate import seconds_a_step
 from .optimizer import make_optimizer
 from .progress import Progress
@@ -68,70 +70,44 @@ def fit(
     factor = learning_rate_factor(config, steps_per_epoch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     progress = Progress(stream, config.epochs, steps_per_epoch)
-    outcome, best, step = Outcome(), _Best(config.patience), 0
+    average, best = Average(network, config.weight_average), Best(config.patience)
+    outcome, step = Outcome(), 0
 
     for epoch in range(1, config.epochs + 1):
         network.train()
-        total = correct = seen = loss_sum = 0.0
+        rows = loss_sum = correct = 0.0
         order = order_stream(config.seed, epoch)
-        for number, batch in enumerate(batches.epoch(train.ids, config.batch_size, order, config.sort_by_length), 1):
-            loss, logits, labels = _step(network, batch, train, config, accelerator, optimizer)
+        for batch in batches.epoch(train.ids, config.batch_size, order, config.sort_by_length):
+            loss, right = _step(network, batch, train, config, accelerator, optimizer)
             step += 1
             if not np.isfinite(loss):
-                raise DivergedError(
-                    f"the loss must stay finite, got {loss} at step {step} (epoch {epoch}, "
-                    f"learning rate {schedule.get_last_lr()[0]:.2g})",
-                    hint=f"--set learning_rate={config.learning_rate / 3:.1g}",
-                )
+                raise _diverged(loss, step, epoch, schedule.get_last_lr()[0])
             schedule.step()
-            rows = len(batch.rows)
-            loss_sum, seen, total = loss_sum + loss * rows, seen + rows, total + rows
-            correct += float((logits.argmax(1) == labels).sum())
-            progress.step(epoch, number, rows, loss_sum / seen, correct / total)
+            average.update(network, step)
+            rows, loss_sum, correct = rows + len(batch.rows), loss_sum + loss * len(batch.rows), correct + right
+            progress.step(epoch, step, len(batch.rows), loss_sum / rows, correct / rows)
             if stop():
+                network.load_state_dict(average.network.state_dict())
                 outcome.interrupted = True
                 return outcome
-        scores = None if validation is None else _validate(network, validation, config, accelerator)
+        scores = None if validation is None else _validate(average.network, validation, accelerator)
         record = {"epoch": epoch, "step": step, "learning_rate": config.learning_rate * factor(step - 1),
-                  "loss": loss_sum / seen, "accuracy": correct / total}  # fmt: skip
-        if scores is not None:
-            record |= {f"validation_{name}": value for name, value in scores.items()}
-        outcome.history.append(record)
-        progress.epoch(epoch, loss_sum / seen, correct / total, scores)
-        outcome.kept_epoch = epoch
-        if scores is not None and config.patience:
-            best.offer(epoch, (scores["macro_f1"], -scores["loss"]), network)
-            if best.is_stale(epoch):
-                break
-    if best.weights is not None:
-        network.load_state_dict(best.weights)
-        outcome.kept_epoch = best.epoch
+                  "loss": loss_sum / rows, "accuracy": correct / rows}  # fmt: skip
+        outcome.history.append(record | {f"validation_{name}": value for name, value in (scores or {}).items()})
+        progress.epoch(epoch, loss_sum / rows, correct / rows, scores)
+        if best.offer(epoch, scores, average.network):
+            break
+    outcome.kept_epoch = best.epoch
+    network.load_state_dict(best.weights or average.network.state_dict())
     network.to("cpu")
     return outcome
-
-
-class _Best:
-    """The weights of the best epoch so far. Ties of macro-F1 go to the lower loss."""
-
-    def __init__(self, patience: int):
-        self.patience, self.epoch = patience, 0
-        self.score: tuple[float, float] | None = None
-        self.weights: dict[str, Tensor] | None = None
-
-    def offer(self, epoch: int, score: tuple[float, float], network: nn.Module) -> None:
-        if self.score is None or score > self.score:
-            self.score, self.epoch = score, epoch
-            self.weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
-
-    def is_stale(self, epoch: int) -> bool:
-        return epoch - self.epoch >= self.patience
 
 
 def _step(
     network: nn.Module, batch: batches.Batch, data: Examples, config: Config, accelerator: Any,
     optimizer: torch.optim.Optimizer,
-) -> tuple[float, Tensor, Tensor]:  # fmt: skip
-    """One optimizer step; without a finite loss the weights stay as they were."""
+) -> tuple[float, float]:  # fmt: skip
+    """One optimizer step: its loss and how many rows were right; without a finite loss the weights stay as they were."""
     device = accelerator.device
     ids, mask = torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.mask).to(device)
     labels = torch.from_numpy(data.labels[batch.rows]).to(device)
@@ -148,7 +124,7 @@ def _step(
         if config.clip_norm:
             accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
         optimizer.step()
-    return loss.item(), logits.detach(), labels
+    return loss.item(), float((logits.argmax(1) == labels).sum())
 
 
 def hide_tokens(ids: Tensor, mask: Tensor, share: float) -> Tensor:
@@ -157,11 +133,10 @@ def hide_tokens(ids: Tensor, mask: Tensor, share: float) -> Tensor:
     return ids.masked_fill(hidden, MASK)
 
 
-def _validate(network: nn.Module, data: Examples, config: Config, accelerator: Any) -> dict[str, float]:
+def _validate(network: nn.Module, data: Examples, accelerator: Any) -> dict[str, float]:
     network.eval()
     # Sorted by length: padding is cheap, and the order of the rows does not matter to the scores.
     order = np.argsort([len(row) for row in data.ids], kind="stable")
-    logits = np.empty((len(order), 0), dtype=np.float32)
     parts = []
     with torch.inference_mode(), accelerator.autocast():
         for start in range(0, len(order), 256):
@@ -175,6 +150,13 @@ def _validate(network: nn.Module, data: Examples, config: Config, accelerator: A
         "accuracy": float(accuracy(cells)),
         "macro_f1": float(macro_f1(cells)),
     }
+
+
+def _diverged(loss: float, step: int, epoch: int, learning_rate: float) -> DivergedError:
+    return DivergedError(
+        f"the loss must stay finite, got {loss} at step {step} (epoch {epoch}, learning rate {learning_rate:.2g})",
+        hint=f"--set learning_rate={learning_rate / 3:.1g}",
+    )
 
 
 def _estimate(network: nn.Module, train: Examples, config: Config, accelerator: Any) -> float:

@@ -16,7 +16,7 @@ class Progress:
         self._rows = 0
 
     def step(self, epoch: int, step: int, rows: int, loss: float, accuracy: float) -> None:
-        """After each optimizer step; `loss` and `accuracy` are the epoch's so far."""
+        """After each optimizer step, counted from the start; `loss` and `accuracy` are the epoch's so far."""
         self._rows += rows
         now = time.monotonic()
         if self._live and now - self._shown >= 0.2:
@@ -25,14 +25,14 @@ class Progress:
 
     def epoch(self, epoch: int, loss: float, accuracy: float, validation: dict[str, float] | None) -> None:
         """At the end of each epoch."""
-        line = self._line(epoch, self._steps, loss, accuracy)
+        line = self._line(epoch, epoch * self._steps, loss, accuracy)
         if validation is not None:
             line += f"  validation macro-F1 {100 * validation['macro_f1']:.1f} %"
         self._write(f"\r{line}\x1b[K\n" if self._live else line + "\n")
 
     def _line(self, epoch: int, step: int, loss: float, accuracy: float) -> str:
         elapsed = max(1e-9, time.monotonic() - self._start)
-        done = ((epoch - 1) * self._steps + step) / (self._epochs * self._steps)
+        done = step / (self._epochs * self._steps)
         return (
             f"epoch {epoch}/{self._epochs}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  "
             f"{self._rows / elapsed:,.0f} texts/s  at most {duration(elapsed / done - elapsed)} left"
