@@ -10,5 +10,6 @@ def machine() -> str:
     """One line: processor, cores, load, versions."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.machine())
+    where = f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "onnxruntime", "tokenizers", "scikit-learn"))
-    return f"{model}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; Python {platform.python_version()}, {packages}"
+    return f"{where}; Python {platform.python_version()}, {packages}"

@@ -1,7 +1,10 @@
 """Laws of a training job: no text on two sides, a given test stays whole, nothing half done takes the name."""
 
+import io
 import itertools
 import json
+import os
+import signal
 
 import pytest
 
@@ -9,8 +12,9 @@ from scriptchain import config
 from scriptchain.data.records import Records, from_python, read
 from scriptchain.data.tasks import generate
 from scriptchain.data.text import leak_key
-from scriptchain.errors import DivergedError, UsageError
+from scriptchain.errors import DivergedError, Interrupted, UsageError
 from scriptchain.run import make_splits, train
+from scriptchain.runtime.session import Session
 
 TINY = {
     "d_model": 16,
@@ -69,6 +73,30 @@ def test_a_run_that_fails_leaves_nothing_and_what_was_there(tmp_path, monkeypatc
         train(rows(), config.resolve("small", overrides=TINY), output, force=True, device="cpu")
     assert {file.name: file.read_bytes() for file in output.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_signal_among_several_seeds_keeps_all_that_was_learned(tmp_path):
+    class KillsTheSecondSeed(io.StringIO):
+        seed = ""
+
+        def write(self, text: str) -> int:
+            self.seed = text.split(":")[0] if text.startswith("seed ") else self.seed
+            if self.seed == "seed 1" and text.startswith("epoch 1/"):
+                os.kill(os.getpid(), signal.SIGTERM)
+            return super().write(text)
+
+    made = config.resolve("small", overrides=TINY | {"epochs": 2})
+    with pytest.raises(Interrupted) as caught:
+        train(rows(), made, tmp_path / "run", repeats=3, device="cpu", stream=KillsTheSecondSeed())
+    assert caught.value.exit_code == 143
+    saved = tmp_path / "run-interrupted"
+    assert str(caught.value) == (
+        f"training was stopped by SIGTERM; what was learned so far is in {saved}/seed-1; "
+        f"hint: scriptchain evaluate {saved}/seed-1 FILE"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["run-interrupted"]
+    for seed in ("seed-0", "seed-1"):
+        assert Session(saved / seed).labels.names == ("bad", "good")
 
 
 def test_force_replaces_run_folders_and_nothing_else(tmp_path):

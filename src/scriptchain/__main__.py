@@ -2,13 +2,19 @@
 
 import io
 import os
+import signal
 import sys
 
 from .errors import ResourceError, ScriptChainError
 
 
+class Terminated(BaseException):
+    """SIGTERM arrived; unwinds like Ctrl-C, so that nothing half written stays behind."""
+
+
 def main() -> None:
     """Never returns: ends the process with the exit code of the command."""
+    signal.signal(signal.SIGTERM, _terminate)
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -38,6 +44,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
         return _say(" ".join(problem.format_message().split()).rstrip("."), 2, "scriptchain --help")
     except (KeyboardInterrupt, Aborted):
         return _say("stopped by SIGINT", 130)
+    except Terminated:
+        return _say("stopped by SIGTERM", 143)
     except Exception as error:
         if debug:
             raise
@@ -51,6 +59,10 @@ def run(arguments: list[str], debug: bool = False) -> int:
         return _say(
             f"a bug in scriptchain: {type(error).__name__}: {error}", 1, "run it again with --debug and report it"
         )
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
 
 
 def _say(message: str, code: int, hint: str | None = None) -> int:

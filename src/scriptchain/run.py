@@ -105,7 +105,10 @@ def train(
             if place and stream is not None:
                 stream.write(f"seed {seed}: run {len(runs) + 1} of {repeats}\n")
             seeded = configs.replace(config, seed=seed)
-            runs.append(_train_once(seeded, splits, folder / place, str(output / place), device, threads, stream))
+            try:
+                runs.append(_train_once(seeded, splits, folder / place, str(output / place), device, threads, stream))
+            except Interrupted as stopped:
+                raise _kept(stopped, folder, output, place) from None
         chosen = sorted(runs, key=lambda run: run["validation"]["macro_f1"])[(repeats - 1) // 2]
         data = chosen | {"model": str(output), "seconds": time.perf_counter() - start, "check": checked.to_dict()}
         body = list(chosen["body"])
@@ -124,8 +127,6 @@ def _train_once(
     config: Config, splits: Splits, folder: Path, name: str, device: str, threads: int | None, stream: Stream | None
 ) -> dict[str, Any]:
     """One seed into `folder`: the run's JSON document, with its tables under `body`."""
-    from .export.folder import write_report
-
     values = configs.to_dict(config)
     classifier = Classifier(values.pop("preset"), device=device, threads=threads, **values)
     start = time.perf_counter()
@@ -135,7 +136,11 @@ def _train_once(
     folder.mkdir(exist_ok=True)
     bundle.write(folder, classifier.files())
     if outcome.interrupted:
-        _save_interrupted(folder, Path(name), caught)
+        assert caught.number is not None
+        name_of_signal = signal.Signals(caught.number).name
+        raise Interrupted(f"training was stopped by {name_of_signal}", exit_code=128 + caught.number)
+    from .export.folder import write_report
+
     # The written folder answers, not the network in memory: what is scored is what ships.
     scored = evaluate(Session(folder, threads=threads), splits.test, name=name)
     kept = outcome.history[outcome.kept_epoch - 1]
@@ -202,16 +207,17 @@ class _Signal:
         self.number = number
 
 
-def _save_interrupted(folder: Path, output: Path, caught: _Signal) -> None:
+def _kept(stopped: Interrupted, folder: Path, output: Path, place: str) -> Interrupted:
+    """Gives what is there a name of its own beside `output`, finished seeds too, and tells the user which."""
     saved = output.with_name(f"{output.name}-interrupted")
     if saved.exists():
         shutil.rmtree(saved)
-    shutil.move(folder, saved)
-    assert caught.number is not None
-    raise Interrupted(
-        f"training was stopped by {signal.Signals(caught.number).name}; what was learned so far is in {saved}",
-        exit_code=128 + caught.number,
-        hint=f"scriptchain evaluate {saved} FILE",
+    folder.chmod(0o755)
+    folder.rename(saved)
+    return Interrupted(
+        f"{stopped.message}; what was learned so far is in {saved / place}",
+        exit_code=stopped.exit_code,
+        hint=f"scriptchain evaluate {saved / place} FILE",
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import scriptchain
-from scriptchain.__main__ import main, run
+from scriptchain.__main__ import Terminated, main, run
 from scriptchain.runtime.bundle import FILES
 
 TINY = ["d_model=16", "num_heads=2", "num_layers=1", "d_feedforward=32", "epochs=2", "max_seq_len=16", "vocab_size=300"]
@@ -441,6 +441,7 @@ def raising(error: BaseException):
         (ZeroDivisionError("of\ntwo lines"), 1,
          "a bug in scriptchain: ZeroDivisionError: of two lines; hint: run it again with --debug and report it"),
         (KeyboardInterrupt(), 130, "stopped by SIGINT"),
+        (Terminated(), 143, "stopped by SIGTERM"),
         (MemoryError(), 5, "not enough memory; hint: a smaller batch_size, or a file in parts"),
         (OSError(errno.ENOSPC, "No space left on device"), 5, "No space left on device"),
         (OSError(errno.ENOSPC, "No space left on device", "out.csv"), 5, "out.csv: No space left on device"),

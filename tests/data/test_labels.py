@@ -45,7 +45,7 @@ def test_D14_an_unknown_label_is_listed_with_its_count_and_never_an_index():
         caught.value.message
         == "labels must be among the 2 classes of the model, got 'x\\\\u000a' (2 rows), 'B' (1 row)"
     )
-    assert caught.value.hint == "correct the labels, or say --unknown-labels skip"
+    assert caught.value.hint == "train on these labels too, or correct the file"
     with pytest.raises(DataError, match=r"'c0' \(1 row\), .*, 'c4' \(1 row\) and 3 more; hint"):
         labels.index([f"c{number}" for number in range(8)])
 

@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scriptchain.data import records as module
+from scriptchain.data import files as module
 from scriptchain.data.records import Records, Row, from_frame, from_python, read, stream
 from scriptchain.data.text import model_text
 from scriptchain.errors import DataError, ResourceError, ScriptChainError, UsageError

@@ -113,7 +113,8 @@ BAD_OPTIONS = {
         "base must be a number greater than 1, got inf; hint: positions_options.base=10000",
     ),
     "waves without a size": (
-        "sinusoidal", {"scale": float("nan")}, "scale must be a positive number, got nan; hint: positions_options.scale=1.0",
+        "sinusoidal", {"scale": float("nan")},
+        "scale must be a positive number, got nan; hint: positions_options.scale=1.0",
     ),
     "waves of one length": (
         "sinusoidal", {"base": 1}, "base must be a number greater than 1, got 1.0; hint: positions_options.base=10000",

@@ -17,7 +17,8 @@ from scriptchain.training.loop import Examples, fit, hide_tokens
 from scriptchain.training.seed import order_stream, seeded
 
 TINY = {"d_model": 16, "num_heads": 2, "num_layers": 1, "d_feedforward": 32, "max_seq_len": 8, "batch_size": 8,
-        "epochs": 8, "learning_rate": 0.01, "dropout": 0.1, "patience": 0}  # fmt: skip
+        "epochs": 8, "learning_rate": 0.01, "dropout": 0.1, "token_dropout": 0.0, "weight_average": 0.0,
+        "patience": 0}  # fmt: skip
 
 
 def examples(rows: int = 48, seed: int = 0) -> Examples:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ..errors import MissingExtraError
 from .options import DataFile, Encoding, Json, LabelColumn, OnBadRow, TextColumn, Threads, new_app, show
 
 app = new_app()
@@ -71,17 +70,12 @@ def train(
     for records in (rows, held_out, scored):
         if stream is not None and records is not None:
             stream.writelines(f"{note}\n" for note in records.notes)
-    try:
-        from ..run import train as train_run
+    from ..run import train as train_run
 
-        report = train_run(
-            rows, resolved, output or Path("runs") / _stem(file), validation=held_out, test=scored, repeats=repeats,
-            force=force, device=device, threads=threads, stream=stream,
-        )  # fmt: skip
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("scriptchain"):
-            raise
-        raise MissingExtraError(f"training ({error.name})", "train") from None
+    report = train_run(
+        rows, resolved, output or Path("runs") / _stem(file), validation=held_out, test=scored, repeats=repeats,
+        force=force, device=device, threads=threads, stream=stream,
+    )  # fmt: skip
     show(report, json)
 
 

@@ -70,5 +70,5 @@ def _unknown(counts: Counter[str], known: int) -> DataError:
     more = f" and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
     return DataError(
         f"labels must be among the {known} classes of the model, got {listed}{more}",
-        hint="correct the labels, or say --unknown-labels skip",
+        hint="train on these labels too, or correct the file",
     )

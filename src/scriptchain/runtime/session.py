@@ -64,7 +64,10 @@ def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None
         raise ModelError(f"model.onnx must be a model that onnxruntime loads ({_first_line(error)})") from None
 
     def run(ids: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        return np.asarray(session.run(["logits"], {"ids": ids, "mask": mask})[0])
+        try:
+            return np.asarray(session.run(["logits"], {"ids": ids, "mask": mask})[0])
+        except Exception as error:
+            raise ModelError(f"model.onnx must take what config.json promises ({_first_line(error)})") from None
 
     return lambda texts: score_in_batches(texts, tokenizer, run)
 

@@ -107,7 +107,7 @@ def _step(
     network: nn.Module, batch: batches.Batch, data: Examples, config: Config, accelerator: Any,
     optimizer: torch.optim.Optimizer,
 ) -> tuple[float, float]:  # fmt: skip
-    """One optimizer step: its loss and how many rows were right; without a finite loss the weights stay as they were."""
+    """One optimizer step: its loss and how many rows were right. Without a finite loss the weights stay the same."""
     device = accelerator.device
     ids, mask = torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.mask).to(device)
     labels = torch.from_numpy(data.labels[batch.rows]).to(device)
