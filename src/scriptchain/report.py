@@ -64,7 +64,7 @@ def percent(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
 
 
-def with_interval(metric: Mapping[str, float]) -> str:
+def with_interval(metric: Mapping[str, Any]) -> str:
     """`{value, low, high}` of shares as `71.0 % [62.1, 79.0]`."""
     return f"{percent(metric['value'])} [{100 * metric['low']:.1f}, {100 * metric['high']:.1f}]"
 

@@ -81,7 +81,7 @@ def fit(
             loss, right = _step(network, batch, train, config, accelerator, optimizer)
             step += 1
             if not np.isfinite(loss):
-                raise _diverged(loss, step, epoch, schedule.get_last_lr()[0])
+                raise _diverged(loss, step, epoch, float(schedule.get_last_lr()[0]))
             schedule.step()
             average.update(network, step)
             rows, loss_sum, correct = rows + len(batch.rows), loss_sum + loss * len(batch.rows), correct + right
