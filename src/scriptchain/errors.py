@@ -77,3 +77,8 @@ class Interrupted(ScriptChainError):  # noqa: N818 - it tells of a signal, not o
     def __init__(self, message: str, *, exit_code: int, hint: str | None = None):
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
+
+
+def first_line(error: Exception) -> str:
+    """What another library says of a fault, short enough for a message of ours."""
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

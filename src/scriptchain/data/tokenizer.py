@@ -9,7 +9,7 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from ..errors import ConfigError, ModelError
+from ..errors import ConfigError, ModelError, first_line
 from .text import model_text
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[MASK]"]
@@ -58,7 +58,7 @@ class Tokenizer:
         try:
             backend = tokenizers.Tokenizer.from_str(document)
         except Exception as error:
-            raise ModelError(f"tokenizer.json must be a tokenizer file ({_first_line(error)})") from None
+            raise ModelError(f"tokenizer.json must be a tokenizer file ({first_line(error)})") from None
         if [backend.id_to_token(number) for number in range(len(SPECIAL))] != SPECIAL:
             raise ModelError(f"tokenizer.json must begin with {' '.join(SPECIAL)}")
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
@@ -123,7 +123,3 @@ def _byte_level(lowercase: bool, vocab_size: int, min_frequency: int) -> tuple[t
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
     return backend, trainer
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -11,7 +11,7 @@ from ..config import Config
 from ..data.batches import score_in_batches
 from ..data.labels import Labels
 from ..data.tokenizer import Tokenizer
-from ..errors import ModelError
+from ..errors import ModelError, first_line
 from .bundle import Bundle
 
 Logits = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -61,13 +61,13 @@ def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None
     try:
         session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ModelError(f"model.onnx must be a model that onnxruntime loads ({_first_line(error)})") from None
+        raise ModelError(f"model.onnx must be a model that onnxruntime loads ({first_line(error)})") from None
 
     def run(ids: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         try:
             return np.asarray(session.run(["logits"], {"ids": ids, "mask": mask})[0])
         except Exception as error:
-            raise ModelError(f"model.onnx must take what config.json promises ({_first_line(error)})") from None
+            raise ModelError(f"model.onnx must take what config.json promises ({first_line(error)})") from None
 
     return lambda texts: score_in_batches(texts, tokenizer, run)
 
@@ -76,7 +76,3 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Probabilities along the last axis."""
     raised = np.exp(logits - logits.max(-1, keepdims=True))
     return raised / raised.sum(-1, keepdims=True)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
