@@ -81,6 +81,7 @@ RULES = [
     ("patience", 1_000_001, "an integer <= 1000000"),
     ("sort_by_length", 2, "true or false"),
     ("token_dropout", 1.0, "a number < 1.0"),
+    ("weight_average", 1.0, "a number < 1.0"),
     ("label_smoothing", 1.0, "a number < 1.0"),
     ("class_weights", "equal", "one of balanced"),
     ("class_weights", {"a": 0}, "a number > 0.0"),
@@ -420,3 +421,9 @@ def test_replace_changes_one_value_and_checks_it(values, epochs):
     assert configs.replace(changed, epochs=config.epochs) == config
     with pytest.raises(ConfigError, match=r"^epochs must be an integer >= 1, got 0$"):
         configs.replace(config, epochs=0)
+
+
+def test_every_preset_names_the_same_keys():
+    """A copied preset is laid over the default one, so a key that it leaves out would come from there."""
+    named = {name: set(configs.preset_values(name)) for name in configs.preset_names()}
+    assert len(set(map(frozenset, named.values()))) == 1, named
