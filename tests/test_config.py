@@ -423,7 +423,7 @@ def test_replace_changes_one_value_and_checks_it(values, epochs):
         configs.replace(config, epochs=0)
 
 
-def test_every_preset_names_the_same_keys():
+def test_every_preset_names_what_the_default_one_names():
     """A copied preset is laid over the default one, so a key that it leaves out would come from there."""
-    named = {name: set(configs.preset_values(name)) for name in configs.preset_names()}
-    assert len(set(map(frozenset, named.values()))) == 1, named
+    for name in configs.preset_names():
+        assert set(configs.preset_values("small")) <= set(configs.preset_values(name)), name
