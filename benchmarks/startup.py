@@ -25,7 +25,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = str(Path(folder) / "run")
         subprocess.run(
-            [*scriptchain, "train", "emotions", "--quiet", "--output", model], check=True, capture_output=True
+            [*scriptchain, "train", "emotions", "--quiet", "--threads", "1", "--output", model],
+            check=True,
+            capture_output=True,
         )
         commands = {
             'python -c "import torch"': [sys.executable, "-c", "import torch"],
