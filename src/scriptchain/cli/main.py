@@ -18,7 +18,7 @@ COMMANDS = {
 }
 
 
-# What the parser raises for a wrong option or argument: typer's own since 0.26, click's before, one base in both.
+# What the parser raises for a wrong option or argument: typer's own copy of it in newer versions, click's in older.
 UsageProblem: Any = typer.BadParameter.__mro__[2]
 Aborted = typer.Abort  # what older versions make of Ctrl-C
 
