@@ -137,6 +137,15 @@ def test_a_row_of_weight_zero_teaches_nothing():
     assert weights(trained(clean, epochs=2)[0]) == weights(trained(spoiled, epochs=2)[0])
 
 
+def test_a_batch_without_any_weight_is_no_divergence():
+    train = examples(16)
+    train.weights[:] = 0
+    train.weights[0] = 1  # batches of 8: one of the two has nothing that counts
+    network, outcome = trained(train, epochs=2)
+    assert len(outcome.history) == 2
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
 def test_stop_ends_it_after_the_step_that_asked():
     asked = iter([False, False, True])
     made = config.resolve("small", overrides=TINY)

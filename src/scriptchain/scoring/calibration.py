@@ -80,20 +80,6 @@ def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) ->
     ]
 
 
-def log_loss(probabilities: ArrayLike, truth: ArrayLike) -> float:
-    """The mean of -log p(true class), in nats; p is kept above 2.2e-16: a sure mistake costs 36 and not infinity."""
-    probabilities_NC, truth_N = _checked(probabilities, truth)
-    chosen_N = probabilities_NC[np.arange(len(truth_N)), truth_N]
-    return float(-np.log(np.clip(chosen_N, np.finfo(np.float64).eps, 1.0)).mean())
-
-
-def brier(probabilities: ArrayLike, truth: ArrayLike) -> float:
-    """The mean squared distance to the one-hot truth, summed over classes: from 0 to 2. Source: Brier 1950."""
-    probabilities_NC, truth_N = _checked(probabilities, truth)
-    truth_NC = truth_N[:, None] == np.arange(probabilities_NC.shape[1])
-    return float(((probabilities_NC - truth_NC) ** 2).sum(axis=1).mean())
-
-
 def _checked(probabilities: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     probabilities_NC = np.asarray(probabilities, np.float64)
     if probabilities_NC.ndim != 2 or probabilities_NC.size == 0:

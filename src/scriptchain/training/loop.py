@@ -88,6 +88,7 @@ def fit(
             progress.step(epoch, step, len(batch.rows), loss_sum / rows, correct / rows)
             if stop():
                 network.load_state_dict(average.network.state_dict())
+                network.to("cpu")
                 outcome.interrupted = True
                 return outcome
         scores = None if validation is None else _validate(average.network, validation, accelerator)
@@ -117,7 +118,7 @@ def _step(
     with accelerator.autocast():
         logits = network(ids, mask).float()
     losses = cross_entropy(logits, labels, reduction="none", label_smoothing=config.label_smoothing)
-    loss = (losses * weights).sum() / weights.sum()
+    loss = (losses * weights).sum() / weights.sum().clamp(min=1e-12)  # a batch may hold rows of weight 0 alone
     if torch.isfinite(loss):
         optimizer.zero_grad()
         accelerator.backward(loss)
