@@ -43,6 +43,7 @@ RULES = [
     ("positions", 3, "text"),
     ("positions_options", [1], "a table"),
     ("positions_options", {1: 2}, "text"),
+    ("positions_shared", 1, "true or false"),
     ("embedding_std", 0, "a number > 0.0"),
     ("embedding_std", 1e7, "a number <= 1000000.0"),
     ("embedding_norm", "no", "true or false"),
@@ -386,6 +387,7 @@ VALID = st.fixed_dictionaries(
         "num_layers": st.integers(1, 1024),
         "d_feedforward": st.integers(1, 65_536),
         "residual_scale": st.floats(0, 1e6, exclude_min=True),
+        "positions_shared": st.booleans(),
         "positions_options": st.dictionaries(st.text(), st.integers(-(2**62), 2**62) | st.text() | st.booleans()),
         "pooling": st.sampled_from(["mean", "cls", "attention"]),
         "head_layers": st.lists(st.integers(1, 65_536), max_size=4),
@@ -427,3 +429,21 @@ def test_every_preset_names_what_the_default_one_names():
     """A copied preset is laid over the default one, so a key that it leaves out would come from there."""
     for name in configs.preset_names():
         assert set(configs.preset_values("small")) <= set(configs.preset_values(name)), name
+
+
+# --- another encoding ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [["positions=rope"], ["positions_options.base=50", "positions=rope"]], ids=str)
+def test_another_encoding_leaves_the_options_of_the_preset_behind(settings, tmp_path):
+    expected = {"base": 50} if len(settings) == 2 else {}
+    assert configs.resolve("small", settings=settings).positions_options == expected
+    file = tmp_path / "my.toml"
+    file.write_text('positions = "rope"\n', encoding="utf-8")
+    assert configs.resolve(file=file).positions_options == {}
+    assert configs.resolve("small", overrides={"positions": "rope"}).positions_options == {}
+
+
+def test_the_same_encoding_keeps_its_options():
+    assert configs.resolve("small", settings=["positions=learned"]).positions_options == {"std": 0.05}
+    assert configs.resolve("small", overrides={"positions": "learned"}).positions_options == {"std": 0.05}

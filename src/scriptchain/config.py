@@ -49,6 +49,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     residual_scale: Positive = 1.0
     positions: str = "learned"
     positions_options: dict[str, Any] = {}
+    positions_shared: bool = False
     embedding_std: Positive = 0.05
     embedding_norm: bool = False
     pooling: Literal["mean", "cls", "attention"] = "mean"
@@ -118,15 +119,21 @@ def resolve(
     values = _read_toml(Path(file)) if file is not None else {}
     if preset is not None:
         values["preset"] = preset
-    values = preset_values(values.get("preset", "small")) | values
+    values = _over(preset_values(values.get("preset", "small")), values)
     if depth is not None:
         values = to_dict(at_depth(make(values), depth))
-    for setting in settings:
+    for setting in sorted(settings, key=lambda text: not text.startswith("positions=")):
         key, value = _parse_setting(setting)
         if key == "preset":  # its name alone would say that values were taken from it
             raise UsageError(f"preset must be chosen by --preset, got --set {setting}", hint=f"--preset {value}")
         _assign(values, key, value)
-    return make(values | dict(overrides or {}))
+    return make(_over(values, overrides or {}))
+
+
+def _over(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`changes` win; another encoding leaves behind the options of the one that it replaces."""
+    replaced = "positions" in changes and changes["positions"] != values.get("positions")
+    return {**values, **({"positions_options": {}} if replaced else {}), **changes}
 
 
 def preset_names() -> list[str]:
@@ -193,7 +200,7 @@ OPTIONAL = ("num_classes", "class_weights")
 def _assign(values: dict[str, Any], key: str, value: Any) -> None:
     table, dot, name = key.partition(".")
     if not dot:
-        values[key] = value
+        values.update(_over(values, {key: value}))
     elif table in ("positions_options", "class_weights"):
         current = values.get(table)
         values[table] = {**(current if isinstance(current, dict) else {}), name: value}

@@ -11,6 +11,7 @@ from scriptchain.data.tokenizer import Tokenizer
 from scriptchain.errors import ScriptChainError
 from scriptchain.export.onnx import to_onnx, verify
 from scriptchain.model.pipeline import Network, torch_logits
+from scriptchain.positions import names
 from scriptchain.runtime.session import session_logits
 from scriptchain.training.seed import seeded
 
@@ -20,8 +21,7 @@ ARCHITECTURES = [
     {},
     {"pooling": "cls"},
     {"pooling": "attention"},
-    {"positions": "sinusoidal", "positions_options": {}},
-    {"positions": "none", "positions_options": {}},
+    *({"positions": name} for name in names() if name != "learned"),
     {"residual": "post_norm", "embedding_norm": True, "head_layers": [8], "tokenizer": "word", "min_frequency": 1},
 ]
 

@@ -11,7 +11,7 @@ from scriptchain.data.tokenizer import CLS
 from scriptchain.errors import ConfigError
 from scriptchain.model.encoder import Encoder
 from scriptchain.model.pipeline import Network
-from scriptchain.positions import Once, PositionalEncoding, Positions
+from scriptchain.positions import Once, PositionalEncoding, Positions, load
 
 from ..positions.references import attention
 from ..positions.rows import (
@@ -45,8 +45,13 @@ def activated(name: str, x: np.ndarray) -> np.ndarray:
 def encoded(encoder: Encoder, config, ids: list[int], row) -> np.ndarray:
     """One text through every layer, by the formulas of 1706.03762 and 2002.04745."""
     w = numbers(encoder)
-    own = {name.removeprefix("encodings.encoding."): value for name, value in w.items() if "encodings." in name}
-    x = row.reference(own, row.options).embed(w["tokens.weight"][ids], np.arange(len(ids), dtype=np.float64))
+    t = np.arange(len(ids), dtype=np.float64)
+
+    def reference(layer: int):
+        place = f"encodings.encodings.{layer}." if load(row.name).every_layer else "encodings.encoding."
+        return row.reference({name.removeprefix(place): w[name] for name in w if name.startswith(place)}, row.options)
+
+    x = reference(0).embed(w["tokens.weight"][ids], t)
     if config.embedding_norm:
         x = norm(x, w["stem_norm.weight"], w["stem_norm.bias"])
 
@@ -60,11 +65,13 @@ def encoded(encoder: Encoder, config, ids: list[int], row) -> np.ndarray:
         def linear(x, name, layer=layer):
             return x @ w[f"{layer}.{name}.weight"].T + w[f"{layer}.{name}.bias"]
 
-        def attend(x, linear=linear):
+        def attend(x, linear=linear, number=number):
             q, k, v = (
                 part.reshape(len(x), config.num_heads, -1) for part in np.split(linear(x, "attention.project"), 3, -1)
             )
-            output, _ = attention(q, k, v, scale=1 / math.sqrt(config.d_model / config.num_heads))
+            bias = reference(number).bias(x, q, k, t)
+            q, k = reference(number).rotate(q, k, t)
+            output, _ = attention(q, k, v, scale=1 / math.sqrt(config.d_model / config.num_heads), bias_HLL=bias)
             return linear(output.reshape(len(x), -1), "attention.output")
 
         def feed(x, linear=linear):
@@ -150,7 +157,7 @@ class Probe(PositionalEncoding):
         self._note("bias", p)
 
 
-class EveryLayer(Once):
+class OneForAll(Once):
     def __getitem__(self, layer):
         return self.encoding
 
@@ -174,7 +181,7 @@ def test_hooks_are_called_in_order_with_placed_coordinates(probe, batch):
 
 def test_the_encoder_asks_the_encoding_of_each_layer(probe, batch):
     built = network_around(probe, num_layers=3)
-    built.encoder.encodings = EveryLayer(probe)
+    built.encoder.encodings = OneForAll(probe)
     built(*batch)
     assert probe.calls == ["place", *["embed", "bias", "rotate"] * 3]
 

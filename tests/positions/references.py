@@ -69,6 +69,94 @@ class Sinusoidal(Reference):
         return added
 
 
+class Rope(Reference):
+    """2104.09864, equation 34, pair by pair: (a, b) becomes (a cos tw - b sin tw, b cos tw + a sin tw)."""
+
+    def rotate(self, q_LHE: Array, k_LHE: Array, t: Array) -> tuple[Array, Array]:
+        return self._turned(q_LHE, t), self._turned(k_LHE, t)
+
+    def _turned(self, x_LHE: Array, t: Array) -> Array:
+        turned = x_LHE.copy()
+        width = x_LHE.shape[2]
+        pairs = int(width * self.options.get("partial", 1.0)) // 2
+        kept = max(1, round(pairs * self.options.get("p", 1.0)))
+        for place, coordinate in enumerate(t):
+            for head in range(x_LHE.shape[1]):
+                for c in range(kept):
+                    w = math.pow(self.options.get("base", 10_000.0), -2 * c / (2 * pairs))
+                    if "log_frequency" in self.parameters:
+                        w = math.exp(self.parameters["log_frequency"][head][c])
+                    one, two = (2 * c, 2 * c + 1) if self.options.get("layout") == "interleaved" else (c, c + pairs)
+                    a, b = x_LHE[place, head, one], x_LHE[place, head, two]
+                    cos, sin = math.cos(coordinate * w), math.sin(coordinate * w)
+                    turned[place, head, one] = a * cos - b * sin
+                    turned[place, head, two] = b * cos + a * sin
+        return turned
+
+
+class ByDistance(Reference):
+    """A bias of head and distance j - i alone."""
+
+    def logit(self, head: int, heads: int, delta: float) -> float:
+        raise NotImplementedError
+
+    def bias(self, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> Array:
+        heads = q_LHE.shape[1]
+        scores = np.zeros((heads, len(t), len(t)))
+        for head in range(heads):
+            for i, query in enumerate(t):
+                for j, key in enumerate(t):
+                    scores[head, i, j] = self.logit(head, heads, key - query)
+        return scores
+
+
+class Alibi(ByDistance):
+    """2108.12409, section 3: -m |i - j|, m the head's slope; here one slope to the left and one to the right."""
+
+    def logit(self, head: int, heads: int, delta: float) -> float:
+        if "log_slope" in self.parameters:
+            sides = [math.exp(number) for number in self.parameters["log_slope"][head]]
+        else:  # the paper's slopes for a power of two of heads that look to one side
+            looking = heads // 2
+            m = 2 ** (-8 / looking * (head // 2 + 1))
+            sides = [m, 1.0] if head % 2 == 0 else [1.0, m]
+        return -(sides[0] if delta < 0 else sides[-1]) * abs(delta)
+
+
+class T5Bias(ByDistance):
+    """1910.10683: of a side's buckets half hold one distance each, the rest grow as logarithms up to max_distance."""
+
+    def logit(self, head: int, heads: int, delta: float) -> float:
+        side = self.options.get("num_buckets", 32) // 2
+        exact, distance = side // 2, abs(delta)
+        bucket = int(distance)
+        if distance >= exact:
+            share = math.log(distance / exact) / math.log(self.options.get("max_distance", 128) / exact)
+            bucket = min(side - 1, exact + int(share * (side - exact)))
+        return self.parameters["table"][bucket if delta <= 0 else side - 1 + bucket][head]
+
+
+class Toeplitz(ByDistance):
+    """1803.02155, equation 4, for its clip: w[max(-k, min(k, j - i))]."""
+
+    def logit(self, head: int, heads: int, delta: float) -> float:
+        table = self.parameters["table"][head]
+        k = (len(table) - 1) // 2
+        return table[int(max(-k, min(k, delta))) + k]
+
+
+class Kerple(ByDistance):
+    """2205.09921, equations 6 and 7: -r1 log(1 + r2 |i - j|) and -r1 |i - j|^r2."""
+
+    def logit(self, head: int, heads: int, delta: float) -> float:
+        side = 0 if delta < 0 else 1
+        r1 = math.exp(self.parameters["log_r1"][head][side])
+        raw = self.parameters["raw_r2"][head][side]
+        if self.options.get("kind", "log") == "log":
+            return -r1 * math.log(1 + math.exp(raw) * abs(delta))
+        return -r1 * math.pow(abs(delta), 2 / (1 + math.exp(-raw))) if delta else 0.0
+
+
 def attention(
     q_LHE: Array, k_LHE: Array, v_LHF: Array, *, scale: float, bias_HLL: Array | None = None
 ) -> tuple[Array, Array]:

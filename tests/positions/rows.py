@@ -38,7 +38,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Row:
-    """An encoding, its options, and what it claims. The first three claims must equal the facts on the class."""
+    """An encoding, its options, and what it claims; at default options the claims are the facts on the class."""
 
     name: str
     reference: type[Reference]
@@ -57,26 +57,27 @@ class Row:
         return {**self.options, **options}
 
 
+ABSOLUTE: Any = {"direction_aware": True, "shift_invariant": False}
 ROWS = [
     Row("none", references.Reference, order_aware=False),
-    Row("learned", references.Learned, direction_aware=True, shift_invariant=False, limited=True),
-    Row(
-        "learned",
-        references.Learned,
-        {"num_positions": 16, "std": 0.5},
-        direction_aware=True,
-        shift_invariant=False,
-        limited=True,
-        reach=16,
-    ),
-    Row("sinusoidal", references.Sinusoidal, direction_aware=True, shift_invariant=False),
-    Row(
-        "sinusoidal",
-        references.Sinusoidal,
-        {"base": 100.0, "scale": 0.5},
-        direction_aware=True,
-        shift_invariant=False,
-    ),
+    Row("learned", references.Learned, **ABSOLUTE, limited=True),
+    Row("learned", references.Learned, {"num_positions": 16, "std": 0.5}, **ABSOLUTE, limited=True, reach=16),
+    Row("sinusoidal", references.Sinusoidal, **ABSOLUTE),
+    Row("sinusoidal", references.Sinusoidal, {"base": 100.0, "scale": 0.5}, **ABSOLUTE),
+    Row("rope", references.Rope, direction_aware=True),
+    Row("rope", references.Rope, {"layout": "interleaved", "base": 100.0}, direction_aware=True),
+    Row("rope", references.Rope, {"partial": 0.5}, direction_aware=True),
+    Row("rope", references.Rope, {"p": 0.5, "learnable": True}, direction_aware=True),
+    Row("rope", references.Rope, {"learnable": True}, direction_aware=True),
+    Row("alibi", references.Alibi, direction_aware=True),
+    Row("alibi", references.Alibi, {"symmetric": True}),
+    Row("alibi", references.Alibi, {"learnable": False}, direction_aware=True),
+    Row("t5_bias", references.T5Bias, direction_aware=True, reach=150),
+    Row("t5_bias", references.T5Bias, {"num_buckets": 8, "max_distance": 8}, direction_aware=True),
+    Row("toeplitz", references.Toeplitz, direction_aware=True, reach=70),
+    Row("toeplitz", references.Toeplitz, {"reach": 3}, direction_aware=True),
+    Row("kerple", references.Kerple, direction_aware=True),
+    Row("kerple", references.Kerple, {"kind": "power"}, direction_aware=True),
 ]
 
 

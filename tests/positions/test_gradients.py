@@ -49,7 +49,7 @@ def check_reach(encoding: PositionalEncoding, length: int) -> None:
 
 @rows()
 def test_gradients_are_exact(row):
-    size = Size(4, 2, 1, 4)
+    size = Size(8, 2, 1, 4)
     for p in streams(4):
         options = row.at(num_positions=5) if "num_positions" in row.options else row.options
         check_gradients(build_encoding(row.name, size, options), p)

@@ -43,7 +43,7 @@ def check_reference(
         if bias is None:
             assert not expected.any(), "bias must not be None"
         else:
-            _close(_of_text(bias.dense(), own, int(number), p.packed), expected, "bias", tolerance)
+            _close(_of_text(bias.dense().detach(), own, int(number), p.packed), expected, "bias", tolerance)
 
 
 def _of_text(bias_BHLL: torch.Tensor, own: torch.Tensor, number: int, packed: bool) -> torch.Tensor:

@@ -7,12 +7,24 @@ from pathlib import Path
 import pytest
 import torch
 
-from scriptchain.positions import Learned, NoPositions, PositionalEncoding, Positions, Sinusoidal
+from scriptchain.positions import (
+    Alibi,
+    EveryLayer,
+    Learned,
+    NoPositions,
+    Once,
+    PositionalEncoding,
+    Positions,
+    Sinusoidal,
+    T5Bias,
+    Toeplitz,
+)
 
 from . import broken, references
 from .rows import SIZE, Row, network_around, padding, perturbed, scatter, streams, texts
 from .test_backends import check_backends, check_trace, check_traced_network
 from .test_compile import check_compile, report
+from .test_containers import check_layers
 from .test_gradients import check_gradients, check_reach
 from .test_half import LONG_SIZE, check_half
 from .test_mirror import check_mirror
@@ -27,6 +39,7 @@ from .test_save_load import check_other_length, check_round_trip
 from .test_shapes import check_shapes
 from .test_shift import check_shift
 from .test_sign import check_sign
+from .test_start import check_start
 
 LEFT, RIGHT = padding(LENGTHS, WIDTH, "left"), padding(LENGTHS, WIDTH, "right")
 
@@ -123,6 +136,21 @@ TEETH = [
     ),
     Tooth("order", "a bag of words", lambda: check_order(around(NoPositions), ORDERS[0], True), "must change"),
     Tooth("order", "order where none is", lambda: check_order(around(Sinusoidal), ORDERS[0], False), "must not change"),
+    Tooth("containers", "only the first layer", lambda: check_layers(Once(T5Bias(SIZE)), False), "must have"),
+    Tooth(
+        "containers",
+        "one table for all",
+        lambda: check_layers(EveryLayer(lambda: T5Bias(SIZE), 2, shared=True), False),
+        "must be kept",
+    ),
+    Tooth(
+        "start",
+        "moved at birth",
+        lambda: check_start(perturbed(Toeplitz(SIZE)), NoPositions(SIZE), streams()[0]),
+        "must start at",
+    ),
+    Tooth("start", "fixed", lambda: check_start(NoPositions(SIZE), NoPositions(SIZE), streams()[0]), "must learn"),
+    Tooth("start", "not static", lambda: check_start(Alibi(SIZE), Alibi(SIZE), streams()[0]), "must not learn"),
     Tooth("mirror", "a symmetric bias", lambda: check_mirror(around(broken.Symmetric), True), "must change"),
     Tooth("mirror", "a claim unsaid", lambda: check_mirror(around(Sinusoidal), False), "must not change"),
     Tooth("shift", "absolute waves", lambda: check_shift(around(Sinusoidal), 1, True), "must not change"),

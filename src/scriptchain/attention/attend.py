@@ -7,6 +7,7 @@ B batch (1 when packed), Q queries, K keys.
 from collections.abc import Callable
 from typing import Literal
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -44,8 +45,10 @@ def attend(
     packed = p.packed and q_THE.dim() == 3
     q_BHQE, k_BHKE, v_BHKF = ((t.unsqueeze(0) if packed else t).transpose(1, 2) for t in (q_THE, k_THE, v_THF))
     allowed = _allowed(p)
-    scores = None if bias is None else bias.dense()
-    if trace is not None or backend == "dense":
+    scores = None if bias is None else bias.dense().to(q_THE.dtype)
+    # Exporters take the fused kernel apart, and with a bias into strides other than those that they traced.
+    exported = scores is not None and backend == "auto" and torch.compiler.is_exporting()
+    if trace is not None or backend == "dense" or exported:
         y_BHQF = dense_attention(q_BHQE, k_BHKE, v_BHKF, allowed, scale, scores, dropout, trace)
     else:
         mask = allowed if scores is None else scores.masked_fill(~allowed, float("-inf"))

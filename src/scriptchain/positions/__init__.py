@@ -1,25 +1,38 @@
 """Positional encodings that fit any attention: one protocol, one encoding a file."""
 
-from ._bias import Bias, Dense
-from ._containers import Once
+from ._bias import Bias, Dense, Distance
+from ._containers import EveryLayer, Once, in_stack
 from ._find import build, load, names, table
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from .alibi import Alibi
+from .kerple import Kerple
 from .learned import Learned
 from .none import NoPositions
+from .rope import Rope
 from .sinusoidal import Sinusoidal
+from .t5_bias import T5Bias
+from .toeplitz import Toeplitz
 
 __all__ = [
+    "Alibi",
     "Bias",
     "Dense",
+    "Distance",
+    "EveryLayer",
+    "Kerple",
     "Learned",
     "NoPositions",
     "Once",
     "PositionalEncoding",
     "Positions",
+    "Rope",
     "Sinusoidal",
     "Size",
+    "T5Bias",
+    "Toeplitz",
     "build",
+    "in_stack",
     "load",
     "names",
     "table",

@@ -4,9 +4,13 @@ A bias is in logits, after the scale. `attend` alone knows pads, segments and wh
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Num
 from torch import Tensor
+
+from ._positions import Positions
 
 
 class Bias(ABC):
@@ -25,3 +29,23 @@ class Dense(Bias):
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
         return self.scores
+
+
+class Distance(Bias):
+    """A function of delta = key's coordinate - query's coordinate, one curve a head.
+
+    `curve` maps distances of shape `(...)` to logits of shape `(heads, ...)`. Distances are float32, or float64 where
+    the queries are: in a half type 257 would be 256.
+    """
+
+    def __init__(self, curve: Callable[[Tensor], Tensor], p: Positions, like: Tensor):
+        self.curve = curve
+        self.p = p
+        self.dtype = torch.promote_types(like.dtype, torch.float32)
+
+    def delta(self) -> Num[Tensor, "batch queries keys"]:
+        coordinate = self.p.coordinate.reshape(1, -1) if self.p.packed else self.p.coordinate
+        return (coordinate.unsqueeze(-2) - coordinate.unsqueeze(-1)).to(self.dtype)
+
+    def dense(self) -> Float[Tensor, "batch heads queries keys"]:
+        return self.curve(self.delta()).transpose(0, 1)

@@ -32,6 +32,7 @@ class PositionalEncoding(nn.Module):
     """
 
     acts: ClassVar[str] = "nowhere"
+    every_layer: ClassVar[bool] = False  # inside attention at each layer; else once, before the first
     learns: ClassVar[str] = "nothing"
     shift_invariant: ClassVar[bool] = True
     direction_aware: ClassVar[bool] = False

@@ -1,0 +1,70 @@
+"""Before it learns anything, a learnable relative encoding is exactly a named static one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+
+from scriptchain import positions
+from scriptchain.positions import PositionalEncoding, Positions
+from scriptchain.positions.alibi import _slopes
+
+from .rows import SIZE, difference, draw, streams
+from .test_gradients import through
+
+STARTS = {
+    "t5_bias": ("t5_bias", {}, "none", {}),
+    "toeplitz": ("toeplitz", {}, "none", {}),
+    "alibi": ("alibi", {}, "alibi", {"learnable": False}),
+    "alibi, symmetric": ("alibi", {"symmetric": True}, "alibi", {"symmetric": True, "learnable": False}),
+    "rope": ("rope", {"learnable": True}, "rope", {}),
+    "rope, few frequencies": ("rope", {"learnable": True, "p": 0.5}, "rope", {"p": 0.5}),
+}
+
+
+def check_start(learned: PositionalEncoding, static: PositionalEncoding, p: Positions) -> None:
+    assert list(learned.parameters()), "what starts somewhere must learn"
+    assert not list(static.parameters()), "what it starts at must not learn"
+    x = draw(*p.valid.shape, SIZE.d_model)
+    with torch.no_grad():
+        apart = difference(through(learned, x, p)[p.valid], through(static, x, p)[p.valid])
+    assert apart < 1e-6, f"it must start at the static encoding, starts {apart} away"
+
+
+@pytest.mark.parametrize(("name", "options", "static", "static_options"), STARTS.values(), ids=STARTS)
+def test_it_starts_at_a_static_encoding(name, options, static, static_options):
+    for p in streams():
+        check_start(positions.build(name, SIZE, options), positions.build(static, SIZE, static_options), p)
+
+
+def test_every_learnable_relative_encoding_has_a_start():
+    def learns(encoding: type[PositionalEncoding]) -> bool:
+        return encoding.shift_invariant and encoding.num_parameters(SIZE) > 0
+
+    named = {name for name, *_ in STARTS.values()}
+    # KERPLE has no static namesake: its start is a formula, pinned in test_kerple_starts_at_its_formula.
+    assert {name for name in positions.names() if learns(positions.load(name))} <= named | {"kerple"}
+
+
+KERPLE: Mapping[str, Callable[[float], float]] = {
+    "log": lambda n: -float(torch.log1p(torch.tensor(n))),
+    "power": lambda n: -n,
+}
+
+
+@pytest.mark.parametrize("kind", KERPLE)
+def test_kerple_starts_at_its_formula(kind):
+    p = Positions.from_lengths(torch.tensor([4]))
+    x, q = draw(1, 4, SIZE.d_model), draw(1, 4, 2, 4)
+    bias: Any = positions.build("kerple", SIZE, {"kind": kind}).bias(x, q, q, p)
+    left, right = bias.dense()[0, 0, 3], bias.dense()[0, 0, 0]
+    assert left.tolist() == pytest.approx([KERPLE[kind](float(n)) for n in (3, 2, 1, 0)], abs=1e-6)
+    assert right.tolist() == pytest.approx([KERPLE[kind](float(n)) / 2 for n in (0, 1, 2, 3)], abs=1e-6)
+
+
+def test_alibi_slopes_are_the_papers():
+    """8 heads: 1/2, 1/4 .. 1/256; 12 heads: those of 8, then every other of 16."""
+    assert _slopes(8).tolist() == [2.0**-n for n in range(1, 9)]
+    assert _slopes(12)[8:].tolist() == pytest.approx([2.0 ** (-0.5 * n) for n in (1, 3, 5, 7)])
+    assert len(_slopes(1)) == 1
