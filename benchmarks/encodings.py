@@ -48,7 +48,7 @@ def main() -> None:
     rows, others = records.subset(train), records.subset(held_out)
     for name in names():
         model = Classifier("small", positions=name, epochs=epochs, patience=0, device="cpu", threads=1)
-        model.fit(rows)
+        model.fit(rows.texts, rows.labels)
         f1 = model.evaluate(others.texts, others.labels)["metrics"]["macro_f1"]
         learned = sum(value.numel() for value in model.network_.encoder.encodings.parameters())
         print(

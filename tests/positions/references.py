@@ -157,6 +157,39 @@ class Kerple(ByDistance):
         return -r1 * math.pow(abs(delta), 2 / (1 + math.exp(-raw))) if delta else 0.0
 
 
+class Cpb(ByDistance):
+    """2111.09883, equation 4: a small network of sign(x) log(1 + |x|), here with GELU."""
+
+    def logit(self, head: int, heads: int, delta: float) -> float:
+        w = self.parameters
+        far = math.copysign(math.log(1 + abs(delta)), delta)
+        total = w["output.bias"][head]
+        for unit in range(len(w["expand.bias"])):
+            z = w["expand.weight"][unit][0] * far + w["expand.bias"][unit]
+            total += w["output.weight"][head][unit] * 0.5 * z * (1 + math.erf(z / math.sqrt(2)))
+        return total
+
+
+class Fourier(Reference):
+    """2106.02795, equations 2 and 3: mlp of [cos x w, sin x w] / sqrt(waves)."""
+
+    def embed(self, x_LD: Array, t: Array) -> Array:
+        w = self.parameters
+        added = np.empty_like(x_LD)
+        for place, x in enumerate(t):
+            angles = [x * frequency for frequency in w["frequency"]]
+            waves = [math.cos(a) for a in angles] + [math.sin(a) for a in angles]
+            waves = [wave / math.sqrt(len(angles)) for wave in waves]
+            hidden = []
+            for weights, bias in zip(w["expand.weight"], w["expand.bias"], strict=True):
+                z = sum(a * b for a, b in zip(weights, waves, strict=True)) + bias
+                hidden.append(0.5 * z * (1 + math.erf(z / math.sqrt(2))))
+            for column, bias in enumerate(w["output.bias"]):
+                mixed = sum(a * b for a, b in zip(w["output.weight"][column], hidden, strict=True))
+                added[place, column] = x_LD[place, column] + mixed + bias
+        return added
+
+
 def attention(
     q_LHE: Array, k_LHE: Array, v_LHF: Array, *, scale: float, bias_HLL: Array | None = None
 ) -> tuple[Array, Array]:

@@ -78,6 +78,10 @@ ROWS = [
     Row("toeplitz", references.Toeplitz, {"reach": 3}, direction_aware=True),
     Row("kerple", references.Kerple, direction_aware=True),
     Row("kerple", references.Kerple, {"kind": "power"}, direction_aware=True),
+    Row("cpb", references.Cpb, direction_aware=True),
+    Row("cpb", references.Cpb, {"hidden": 3}, direction_aware=True),
+    Row("fourier", references.Fourier, **ABSOLUTE),
+    Row("fourier", references.Fourier, {"base": 200.0, "std": 0.1}, **ABSOLUTE),
 ]
 
 

@@ -138,6 +138,15 @@ BAD_OPTIONS = {
     "a table of one distance": (
         "toeplitz", {"reach": 0}, "reach must be at least 1, got 0; hint: positions_options.reach=64",
     ),
+    "a network without units": (
+        "cpb", {"hidden": 0}, "hidden must be at least 1, got 0; hint: positions_options.hidden=32",
+    ),
+    "features of one wave length": (
+        "fourier", {"base": 1.0}, "base must be a number greater than 1, got 1.0; hint: positions_options.base=1000",
+    ),
+    "features without a size": (
+        "fourier", {"std": 0.0}, "std must be a positive number, got 0.0; hint: positions_options.std=0.05",
+    ),
     "an unknown curve": ("kerple", {"kind": "linear"}, "kind must be log or power, got 'linear'"),
     "waves of one length": (
         "sinusoidal", {"base": 1}, "base must be a number greater than 1, got 1.0; hint: positions_options.base=10000",

@@ -15,6 +15,7 @@ from .test_gradients import through
 
 STARTS = {
     "t5_bias": ("t5_bias", {}, "none", {}),
+    "cpb": ("cpb", {}, "none", {}),
     "toeplitz": ("toeplitz", {}, "none", {}),
     "alibi": ("alibi", {}, "alibi", {"learnable": False}),
     "alibi, symmetric": ("alibi", {"symmetric": True}, "alibi", {"symmetric": True, "learnable": False}),
@@ -68,3 +69,12 @@ def test_alibi_slopes_are_the_papers():
     assert _slopes(8).tolist() == [2.0**-n for n in range(1, 9)]
     assert _slopes(12)[8:].tolist() == pytest.approx([2.0 ** (-0.5 * n) for n in (1, 3, 5, 7)])
     assert len(_slopes(1)) == 1
+
+
+def test_fourier_starts_at_the_scale_it_is_told():
+    for std in (0.05, 1.0):
+        encoding = positions.build("fourier", SIZE, {"std": std})
+        p = Positions.from_lengths(torch.tensor([SIZE.max_seq_len]))
+        with torch.no_grad():
+            added = encoding.embed(torch.zeros(1, SIZE.max_seq_len, SIZE.d_model), p)
+        assert added.std().item() == pytest.approx(std, rel=1e-4)

@@ -6,6 +6,8 @@ from ._find import build, load, names, table
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
 from .alibi import Alibi
+from .cpb import Cpb
+from .fourier import Fourier
 from .kerple import Kerple
 from .learned import Learned
 from .none import NoPositions
@@ -17,9 +19,11 @@ from .toeplitz import Toeplitz
 __all__ = [
     "Alibi",
     "Bias",
+    "Cpb",
     "Dense",
     "Distance",
     "EveryLayer",
+    "Fourier",
     "Kerple",
     "Learned",
     "NoPositions",

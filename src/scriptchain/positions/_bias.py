@@ -44,8 +44,14 @@ class Distance(Bias):
         self.dtype = torch.promote_types(like.dtype, torch.float32)
 
     def delta(self) -> Num[Tensor, "batch queries keys"]:
+        """Key's coordinate - query's coordinate, in the coordinates' own type."""
         coordinate = self.p.coordinate.reshape(1, -1) if self.p.packed else self.p.coordinate
-        return (coordinate.unsqueeze(-2) - coordinate.unsqueeze(-1)).to(self.dtype)
+        return coordinate.unsqueeze(-2) - coordinate.unsqueeze(-1)
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
-        return self.curve(self.delta()).transpose(0, 1)
+        delta = self.delta()
+        if self.p.coordinate is self.p.index:  # counted from 0: one value a distance, whatever the batch
+            length = delta.shape[-1]
+            curve = self.curve(torch.arange(1 - length, length, device=delta.device, dtype=self.dtype))
+            return curve[:, delta + (length - 1)].transpose(0, 1)
+        return self.curve(delta.to(self.dtype)).transpose(0, 1)
