@@ -52,7 +52,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     positions_shared: bool = False
     embedding_std: Positive = 0.05
     embedding_norm: bool = False
-    pooling: Literal["mean", "cls", "attention"] = "mean"
+    pooling: Literal["mean", "max", "cls", "attention"] = "mean"
     head_layers: list[Width] = []
     num_classes: Annotated[int, Meta(ge=2, le=1_000_000)] | None = None
     dropout: Share = 0.1

@@ -20,6 +20,7 @@ SMALL = {"d_model": 16, "num_heads": 2, "num_layers": 2, "d_feedforward": 32, "m
 ARCHITECTURES = [
     {},
     {"pooling": "cls"},
+    {"pooling": "max"},
     {"pooling": "attention"},
     *({"positions": name} for name in names() if name != "learned"),
     {"residual": "post_norm", "embedding_norm": True, "head_layers": [8], "tokenizer": "word", "min_frequency": 1},

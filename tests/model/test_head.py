@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scriptchain.config import make
-from scriptchain.model.head import AttentionPooling, ClsPooling, Head, MeanPooling, unpack
+from scriptchain.model.head import AttentionPooling, ClsPooling, Head, MaxPooling, MeanPooling, unpack
 from scriptchain.positions import Positions
 
 from ..positions.rows import SMALL, difference, draw, perturbed
@@ -49,6 +49,15 @@ def test_mean(mask):
 
 @given(MASKS)
 @settings(deadline=None)
+def test_max(mask):
+    x, valid = stream(mask)
+    expected = np.stack([row[kept].max(0) for row, kept in zip(x.numpy(), valid.numpy(), strict=True)])
+    np.testing.assert_array_equal(MaxPooling()(x, valid).numpy(), expected)
+    assert MaxPooling()(x, torch.zeros_like(valid)).eq(0).all()
+
+
+@given(MASKS)
+@settings(deadline=None)
 def test_cls_is_the_first_real_token(mask):
     x, valid = stream(mask)
     np.testing.assert_array_equal(ClsPooling()(x, valid).numpy(), first(x.numpy(), valid.numpy()))
@@ -74,7 +83,7 @@ def test_attention_starts_as_the_mean():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 def test_half_precision_pools_without_overflow(dtype):
     x, valid = draw(2, 3, WIDTH).to(dtype), torch.tensor([[True, False, True], [False, False, False]])
-    for pooling in (MeanPooling(), ClsPooling(), AttentionPooling(WIDTH).to(dtype)):
+    for pooling in (MeanPooling(), MaxPooling(), ClsPooling(), AttentionPooling(WIDTH).to(dtype)):
         pooled = pooling(x, valid)
         assert pooled.isfinite().all()
         assert pooled.dtype == dtype
@@ -92,7 +101,7 @@ def test_unpacking_is_padding_on_the_right(lengths, batched):
     assert rows[~valid].eq(0).all()
 
 
-@pytest.mark.parametrize("pooling", ["mean", "cls", "attention"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls", "attention"])
 def test_head_layers(pooling):
     """An MLP of the widths that were asked for, with the activation between them and none at the end."""
     config = make({**SMALL, "pooling": pooling, "head_layers": [6, 5], "activation": "relu"})

@@ -29,7 +29,7 @@ def check_packing(network: Network, batched: bool) -> None:
 
 @pytest.mark.parametrize("batched", [False, True], ids=["N", "1N"])
 @pytest.mark.parametrize("residual", ["pre_norm", "post_norm"])
-@pytest.mark.parametrize("pooling", ["mean", "cls", "attention"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls", "attention"])
 @rows()
 def test_packing(row, pooling, residual, batched):
     check_packing(network(row, pooling=pooling, residual=residual), batched)

@@ -11,7 +11,9 @@ from .rows import ROWS, SAME, VOCAB, difference, network, padding, rows, scatter
 
 LENGTHS = (3, 7, 1, 5)
 WIDTH = 9
-GRID = [(pooling, residual) for pooling in ("mean", "cls", "attention") for residual in ("pre_norm", "post_norm")]
+GRID = [
+    (pooling, residual) for pooling in ("mean", "max", "cls", "attention") for residual in ("pre_norm", "post_norm")
+]
 
 
 def check_padding(network: Network, mask: torch.Tensor) -> None:

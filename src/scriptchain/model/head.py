@@ -19,6 +19,14 @@ class MeanPooling(nn.Module):
         return x_BLD.masked_fill(~kept, 0).sum(1) / kept.sum(1).clamp(min=1)
 
 
+class MaxPooling(nn.Module):
+    """The greatest value of each channel among the real tokens; 0 for a text without any. *Source*: arXiv 1408.5882."""
+
+    def forward(self, x_BLD: Float[Tensor, "B L D"], valid: Bool[Tensor, "B L"]) -> Float[Tensor, "B D"]:
+        greatest = x_BLD.masked_fill(~valid.unsqueeze(-1), torch.finfo(x_BLD.dtype).min).amax(1)
+        return greatest.masked_fill(~valid.any(1, keepdim=True), 0)
+
+
 class ClsPooling(nn.Module):
     """The first real token, which is [CLS]."""
 
@@ -46,7 +54,10 @@ class Head(nn.Module):
 
     def __init__(self, config: Config, num_classes: int):
         super().__init__()
-        poolings = {"mean": MeanPooling, "cls": ClsPooling, "attention": lambda: AttentionPooling(config.d_model)}
+        poolings = {
+            "mean": MeanPooling, "max": MaxPooling, "cls": ClsPooling,
+            "attention": lambda: AttentionPooling(config.d_model),
+        }  # fmt: skip
         self.pooling = poolings[config.pooling]()
         widths = [config.d_model, *config.head_layers]
         layers: list[nn.Module] = []
