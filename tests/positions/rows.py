@@ -28,7 +28,7 @@ VOCAB = 32
 CLASSES = 3
 SMALL = {
     "d_model": SIZE.d_model, "num_heads": SIZE.num_heads, "num_layers": SIZE.num_layers,
-    "max_seq_len": SIZE.max_seq_len, "d_feedforward": 16,
+    "max_seq_len": SIZE.max_seq_len, "d_feedforward": 16, "embedding_std": 1.0,
 }  # fmt: skip
 SAME = 1e-5  # float32 logits of order 1 that should be equal
 CHANGED = 1e-3  # and those that should not

@@ -71,6 +71,14 @@ def test_alibi_slopes_are_the_papers():
     assert len(_slopes(1)) == 1
 
 
+def test_sinusoidal_waves_have_the_scale_of_the_tokens_unless_told_otherwise():
+    size = positions.Size(8, 2, 1, 4, embedding_std=0.05)
+    p = Positions.from_lengths(torch.tensor([1]))
+    for options, scale in (({}, 0.05), ({"scale": 2.0}, 2.0)):
+        added = positions.build("sinusoidal", size, options).embed(torch.zeros(1, 1, 8), p)
+        assert added[0, 0].tolist() == pytest.approx([0.0] * 4 + [scale] * 4)
+
+
 def test_fourier_starts_at_the_scale_it_is_told():
     for std in (0.05, 1.0):
         encoding = positions.build("fourier", SIZE, {"std": std})

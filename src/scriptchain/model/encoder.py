@@ -18,7 +18,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: Config, vocab_size: int):
         super().__init__()
-        size = Size(config.d_model, config.num_heads, config.num_layers, config.max_seq_len)
+        size = Size(config.d_model, config.num_heads, config.num_layers, config.max_seq_len, config.embedding_std)
         self.tokens = nn.Embedding(vocab_size, config.d_model)
         self.encodings = in_stack(
             lambda: build(config.positions, size, config.positions_options), shared=config.positions_shared

@@ -16,12 +16,13 @@ from ._positions import Positions
 
 @dataclass(frozen=True)
 class Size:
-    """The stack that an encoding is built for."""
+    """The stack that an encoding is built for; `embedding_std` is the scale of the tokens that it is added to."""
 
     d_model: int
     num_heads: int
     num_layers: int
     max_seq_len: int
+    embedding_std: float = 1.0
 
 
 class PositionalEncoding(nn.Module):

@@ -18,8 +18,9 @@ from ._protocol import PositionalEncoding, Size
 class Sinusoidal(PositionalEncoding):
     """Fixed waves, computed from the coordinate in float32 at every call, so that no length is out of reach.
 
-    `scale` multiplies the waves (each has unit amplitude); choose it to match the tokens. Sines fill the first
-    half of the width and cosines the second; the paper interleaves them, which permutes the columns only.
+    `scale` multiplies the waves, each of unit amplitude; unless given it is the tokens' own, `embedding_std`: unit
+    waves drown small tokens. Sines fill the first half of the width and cosines the second; the paper interleaves them,
+    which permutes the columns only.
 
     *Raises*: ConfigError for an odd d_model.
     *Source*: arXiv 1706.03762.
@@ -30,8 +31,9 @@ class Sinusoidal(PositionalEncoding):
     direction_aware = True
     source = "arXiv 1706.03762"
 
-    def __init__(self, size: Size, *, base: float = 10_000.0, scale: float = 1.0):
+    def __init__(self, size: Size, *, base: float = 10_000.0, scale: float | None = None):
         super().__init__(size)
+        scale = size.embedding_std if scale is None else scale
         if size.d_model % 2:
             raise ConfigError(f"d_model must be even for sinusoidal positions, got {size.d_model}")
         if not 1 < base < float("inf"):
