@@ -33,6 +33,7 @@ class Fourier(PositionalEncoding):
     learns = "1,072 + 33 x d_model"
     shift_invariant = False
     direction_aware = True
+    encoder_form = "ours"
     source = "arXiv 2106.02795"
 
     def __init__(self, size: Size, *, base: float = 1_000.0, std: float = 0.05):
