@@ -45,13 +45,15 @@ def attend(
     packed = p.packed and q_THE.dim() == 3
     q_BHQE, k_BHKE, v_BHKF = ((t.unsqueeze(0) if packed else t).transpose(1, 2) for t in (q_THE, k_THE, v_THF))
     allowed = _allowed(p)
-    scores = None if bias is None else bias.dense().to(q_THE.dtype)
     # Exporters take the fused kernel apart, and with a bias into strides other than those that they traced.
-    exported = scores is not None and backend == "auto" and torch.compiler.is_exporting()
-    if trace is not None or backend == "dense" or exported:
-        y_BHQF = dense_attention(q_BHQE, k_BHKE, v_BHKF, allowed, scale, scores, dropout, trace)
+    exported = bias is not None and backend == "auto" and torch.compiler.is_exporting()
+    on_values = bias is not None and bias.acts_on_values
+    if trace is not None or backend == "dense" or exported or on_values:
+        y_BHQF = dense_attention(q_BHQE, k_BHKE, v_BHKF, allowed, scale, bias, dropout, trace)
     else:
-        mask = allowed if scores is None else scores.masked_fill(~allowed, float("-inf"))
+        mask = allowed
+        if bias is not None:
+            mask = bias.dense().to(q_THE.dtype).masked_fill(~allowed, float("-inf"))
         y_BHQF = scaled_dot_product_attention(q_BHQE, k_BHKE, v_BHKF, attn_mask=mask, dropout_p=dropout, scale=scale)
     y_BQHF = y_BHQF.transpose(1, 2)
     return y_BQHF.squeeze(0) if packed else y_BQHF

@@ -1,6 +1,6 @@
 """Positional encodings that fit any attention: one protocol, one encoding a file."""
 
-from ._bias import Bias, Dense, Distance
+from ._bias import Bias, Cumulative, Dense, Distance, LowRank, Profile, RelativeValue, Sum
 from ._containers import EveryLayer, Once, in_stack
 from ._find import build, load, names, table
 from ._positions import Positions
@@ -20,19 +20,24 @@ __all__ = [
     "Alibi",
     "Bias",
     "Cpb",
+    "Cumulative",
     "Dense",
     "Distance",
     "EveryLayer",
     "Fourier",
     "Kerple",
     "Learned",
+    "LowRank",
     "NoPositions",
     "Once",
     "PositionalEncoding",
     "Positions",
+    "Profile",
+    "RelativeValue",
     "Rope",
     "Sinusoidal",
     "Size",
+    "Sum",
     "T5Bias",
     "Toeplitz",
     "build",

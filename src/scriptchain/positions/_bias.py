@@ -1,10 +1,13 @@
 """What an encoding adds to the attention scores, kept unexpanded until `attend` needs it.
 
 A bias is in logits, after the scale. `attend` alone knows pads, segments and which form is cheapest.
+Shape suffixes: T tokens `(B, L)` or `(N,)`, H heads, M columns of a profile; inside, B batch (1 when packed),
+Q queries, K keys.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Num
@@ -16,9 +19,38 @@ from ._positions import Positions
 class Bias(ABC):
     """A term of the attention scores. The set of forms is small and closed: `attend` must know each."""
 
+    acts_on_values: bool = False  # whether `values` adds anything, so that the weights must be formed
+
     @abstractmethod
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
-        """The whole term; the batch axis may be 1."""
+        """The whole term; the axes of batch, queries and keys may be 1."""
+
+    def values(self, weights_BHQK: Float[Tensor, "B H Q K"]) -> Float[Tensor, "B H Q F"]:
+        """What the weights add to the output beside the weighted values, where the form `acts_on_values`."""
+        raise NotImplementedError
+
+    def __add__(self, other: "Bias") -> "Bias":
+        return Sum((*_terms(self), *_terms(other)))
+
+
+class Sum(Bias):
+    """Several terms at once: what `a + b` of two biases is."""
+
+    def __init__(self, terms: tuple[Bias, ...]):
+        self.terms = terms
+        self.acts_on_values = any(term.acts_on_values for term in terms)
+
+    def dense(self) -> Float[Tensor, "batch heads queries keys"]:
+        first, *rest = (term.dense() for term in self.terms)
+        return sum(rest, start=first)
+
+    def values(self, weights_BHQK: Float[Tensor, "B H Q K"]) -> Float[Tensor, "B H Q F"]:
+        first, *rest = (term.values(weights_BHQK) for term in self.terms if term.acts_on_values)
+        return sum(rest, start=first)
+
+
+def _terms(bias: Bias) -> tuple[Bias, ...]:
+    return bias.terms if isinstance(bias, Sum) else (bias,)
 
 
 class Dense(Bias):
@@ -31,27 +63,143 @@ class Dense(Bias):
         return self.scores
 
 
+class LowRank(Bias):
+    """The product of a vector of each query and a vector of each key, head by head: u[i] . w[j]."""
+
+    def __init__(self, u_THR: Float[Tensor, "*T H R"], w_THR: Float[Tensor, "*T H R"], p: Positions):
+        self.u_BHQR, self.w_BHKR = _batched(u_THR, p), _batched(w_THR, p)
+
+    def dense(self) -> Float[Tensor, "batch heads queries keys"]:
+        return self.u_BHQR @ self.w_BHKR.transpose(-1, -2)
+
+
 class Distance(Bias):
     """A function of delta = key's coordinate - query's coordinate, one curve a head.
 
     `curve` maps distances of shape `(...)` to logits of shape `(heads, ...)`. Distances are float32, or float64 where
-    the queries are: in a half type 257 would be 256.
+    the queries are: in a half type 257 would be 256. With `by_length` the curve is called as `curve(delta, n)`, where
+    n is the number of tokens of the query's text, a float that broadcasts against delta.
     """
 
-    def __init__(self, curve: Callable[[Tensor], Tensor], p: Positions, like: Tensor):
+    def __init__(self, curve: Callable[..., Tensor], p: Positions, like: Tensor, *, by_length: bool = False):
         self.curve = curve
         self.p = p
         self.dtype = torch.promote_types(like.dtype, torch.float32)
-
-    def delta(self) -> Num[Tensor, "batch queries keys"]:
-        """Key's coordinate - query's coordinate, in the coordinates' own type."""
-        coordinate = self.p.coordinate.reshape(1, -1) if self.p.packed else self.p.coordinate
-        return coordinate.unsqueeze(-2) - coordinate.unsqueeze(-1)
+        self.by_length = by_length
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
-        delta = self.delta()
-        if self.p.coordinate is self.p.index:  # counted from 0: one value a distance, whatever the batch
-            length = delta.shape[-1]
-            curve = self.curve(torch.arange(1 - length, length, device=delta.device, dtype=self.dtype))
-            return curve[:, delta + (length - 1)].transpose(0, 1)
-        return self.curve(delta.to(self.dtype)).transpose(0, 1)
+        delta = between(self.p)
+        if not counted(self.p) or (self.by_length and self.p.packed):
+            return self._at(delta.to(self.dtype), _rows(self.p.length, self.p).unsqueeze(-1)).transpose(0, 1)
+        far = delta + (delta.shape[-1] - 1)  # one value a distance, and a text where its length matters
+        curve = self._at(distances(self.p, self.dtype), _rows(self.p.length, self.p)[:, :1])
+        if not self.by_length:
+            return curve[:, far].transpose(0, 1)
+        batch = torch.arange(len(far), device=far.device)[:, None, None]
+        return curve[:, batch, far].transpose(0, 1)
+
+    def _at(self, delta: Tensor, n: Tensor) -> Tensor:
+        return self.curve(delta, n.to(self.dtype)) if self.by_length else self.curve(delta)
+
+
+class Profile(Bias):
+    """What a token contains times a function of distance: sum over m of side[i][m] basis[m](delta), head by head.
+
+    `basis` maps distances of shape `(...)` to `(heads, columns, ...)`; one head there serves all. `side` holds each
+    query's numbers, or with `of="key"` each key's. Distances are numbers as in `Distance`.
+    """
+
+    def __init__(
+        self, side_THM: Float[Tensor, "*T H M"], basis: Callable[[Tensor], Tensor], p: Positions,
+        *, of: Literal["query", "key"] = "query",
+    ):  # fmt: skip
+        self.side_BHTM = _batched(side_THM, p)
+        self.basis = basis
+        self.p = p
+        self.dtype = torch.promote_types(side_THM.dtype, torch.float32)
+        self.of = of
+
+    def dense(self) -> Float[Tensor, "batch heads queries keys"]:
+        delta = between(self.p)
+        if self.of == "key":
+            delta = delta.transpose(-1, -2)
+        side = self.side_BHTM.to(self.dtype)
+        if counted(self.p):
+            products = side @ self.basis(distances(self.p, self.dtype))  # one a token and distance
+            far = (delta + (delta.shape[-1] - 1)).unsqueeze(1)
+            scores = products.gather(-1, far.expand(-1, side.shape[1], -1, -1))
+        else:
+            basis = self.basis(delta.to(self.dtype))  # heads, columns, batch, own tokens, other tokens
+            scores = torch.einsum("bhtm,hmbto->bhto", side, basis.expand(side.shape[1], *basis.shape[1:]))
+        return scores.transpose(-1, -2) if self.of == "key" else scores
+
+
+class RelativeValue(Bias):
+    """No term of the scores: each weight also brings a vector of its distance to the output.
+
+    `basis` maps distances `(...)` to `(width of values, ...)`.
+    """
+
+    acts_on_values = True
+
+    def __init__(self, basis: Callable[[Tensor], Tensor], p: Positions, like: Tensor):
+        self.basis = basis
+        self.p = p
+        self.dtype = torch.promote_types(like.dtype, torch.float32)
+
+    def dense(self) -> Float[Tensor, "batch heads queries keys"]:
+        return torch.zeros(1, 1, 1, 1, dtype=self.dtype, device=self.p.valid.device)
+
+    def values(self, weights_BHQK: Float[Tensor, "B H Q K"]) -> Float[Tensor, "B H Q F"]:
+        basis_FBQK = self.basis(between(self.p).to(self.dtype))
+        return torch.einsum("bhqk,fbqk->bhqf", weights_BHQK.to(self.dtype), basis_FBQK).to(weights_BHQK.dtype)
+
+
+class Cumulative(Bias):
+    """Logarithms of gates, summed over the tokens between: what a text has passed since a key.
+
+    Of a key to the left the `forward` gates of the tokens after it up to the query count, of a key to the right the
+    `backward` gates of the tokens from the query to before it. Pads pass nothing on and take nothing away.
+    """
+
+    def __init__(self, forward_TH: Float[Tensor, "*T H"], backward_TH: Float[Tensor, "*T H"], p: Positions):
+        exact = torch.promote_types(forward_TH.dtype, torch.float32)
+        self.forward_BHT, self.backward_BHT = (
+            _batched(gates.to(exact).unsqueeze(-1), p).squeeze(-1) for gates in (forward_TH, backward_TH)
+        )
+        self.p = p
+
+    def dense(self) -> Float[Tensor, "batch heads queries keys"]:
+        valid = _rows(self.p.valid, self.p).unsqueeze(1)
+        forward = self.forward_BHT.masked_fill(~valid, 0)
+        backward = self.backward_BHT.masked_fill(~valid, 0)
+        left = forward.cumsum(-1)
+        right = backward.cumsum(-1) - backward
+        index = _rows(self.p.index, self.p)
+        before = (index.unsqueeze(-2) <= index.unsqueeze(-1)).unsqueeze(1)
+        return torch.where(before, left.unsqueeze(-1) - left.unsqueeze(-2), right.unsqueeze(-2) - right.unsqueeze(-1))
+
+
+def counted(p: Positions) -> bool:
+    """Whether coordinates are the tokens' own indices, so that a distance is a whole number below the length."""
+    return p.coordinate is p.index
+
+
+def between(p: Positions) -> Num[Tensor, "batch queries keys"]:
+    """Key's coordinate - query's coordinate, in the coordinates' own type."""
+    coordinate = _rows(p.coordinate, p)
+    return coordinate.unsqueeze(-2) - coordinate.unsqueeze(-1)
+
+
+def distances(p: Positions, dtype: torch.dtype) -> Float[Tensor, "points"]:
+    """All that can lie between two tokens of a batch of counted positions: 1 - L .. L - 1."""
+    length = p.index.shape[-1]
+    return torch.arange(1 - length, length, device=p.index.device, dtype=dtype)
+
+
+def _rows(x_T: Num[Tensor, "*T"], p: Positions) -> Num[Tensor, "B L"]:
+    return x_T.reshape(1, -1) if p.packed else x_T
+
+
+def _batched(x_THM: Float[Tensor, "*T H M"], p: Positions) -> Float[Tensor, "B H L M"]:
+    return (x_THM.reshape(1, -1, *x_THM.shape[-2:]) if p.packed else x_THM).transpose(1, 2)
