@@ -56,7 +56,7 @@ def test_every_command_runs_in_the_order_shown(tmp_path):
         result = subprocess.run(shell, shell=True, capture_output=True, text=True, cwd=tmp_path, check=False)
         assert result.returncode == 0, (line, result.stderr)
         ran.append(line.split()[1])
-    assert {"check", "train", "predict", "evaluate", "info", "presets"} <= set(ran)
+    assert {"check", "train", "predict", "evaluate", "info", "presets", "encodings"} <= set(ran)
 
 
 def test_the_readme_begins_with_what_a_newcomer_needs():

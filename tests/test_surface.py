@@ -62,6 +62,7 @@ def test_the_version_is_that_of_the_package():
         "from scriptchain import DataError, Classifier",
         "from scriptchain.__main__ import run; assert run(['--help']) == 0",
         "from scriptchain.__main__ import run; assert run(['train', '--help']) == 0",
+        "from scriptchain.__main__ import run; assert run(['encodings', '--help']) == 0",
         "from scriptchain.__main__ import run; assert run(['presets']) == 0",
         "from scriptchain.__main__ import run; assert run(['check', 'emotions']) == 0",
         "from scriptchain.__main__ import run; assert run(['predict', MODEL, 'a text']) == 0",

@@ -36,6 +36,28 @@ class Stateless(PositionalEncoding):
         return x + waves(p.coordinate, x.shape[-1]).to(x.dtype)
 
 
+class OneDraw(PositionalEncoding):
+    """A policy whose texts are all shifted alike."""
+
+    def place(self, p):
+        return p.at(p.coordinate + torch.randint(1_000, ())) if self.training else p
+
+
+class DrawsAlways(PositionalEncoding):
+    """A policy that draws outside training too."""
+
+    def place(self, p):
+        shift = torch.randint(1_000, (int(p.segment.max()) + 1,))
+        return p.at(p.coordinate + shift[p.segment])
+
+
+class Overtakes(PositionalEncoding):
+    """A policy that jitters tokens past each other."""
+
+    def place(self, p):
+        return p.at(p.coordinate + 50 * torch.rand(p.coordinate.shape)) if self.training else p
+
+
 class RawColumn(PositionalEncoding):
     """Reads the number of the column, so that a pad on the left moves the text."""
 

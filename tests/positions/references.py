@@ -5,10 +5,11 @@ L tokens of the text, D d_model, H heads, E width of a head; `t` holds the coord
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -20,6 +21,7 @@ class Reference:
     def __init__(self, parameters: Mapping[str, Array], options: Mapping[str, Any]):
         self.parameters = parameters
         self.options = options
+        self.special: NDArray[np.bool_] = np.zeros(0, bool)  # of the text's tokens; a test sets it
 
     def place(self, t: Array) -> Array:
         return t
@@ -33,6 +35,10 @@ class Reference:
     def bias(self, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> Array:
         """Shape `(H, L, L)`: head, query, key."""
         return np.zeros((q_LHE.shape[1], len(t), len(t)))
+
+    def values(self, weights_HLL: Array, t: Array) -> Array | None:
+        """Shape `(H, L, F)`: what weights add to the output beside the values."""
+        return None
 
 
 class Learned(Reference):
@@ -50,11 +56,13 @@ class Learned(Reference):
 class Sinusoidal(Reference):
     """1706.03762, section 3.5: PE(pos, 2i) = sin(pos / 10000^(2i/d)), PE(pos, 2i+1) = cos(pos / 10000^(2i/d)).
 
-    Ours keeps the even columns of the paper in the first half and the odd ones in the second.
+    Unless the layout is the paper's, ours keeps its even columns in the first half and the odd ones in the second.
     """
 
     def embed(self, x_LD: Array, t: Array) -> Array:
         base, scale = self.options.get("base", 10_000.0), self.options.get("scale", 1.0)
+        if "log_scale" in self.parameters:
+            scale = math.exp(self.parameters["log_scale"][0])
         width = x_LD.shape[1]
         added = np.empty_like(x_LD)
         for place, coordinate in enumerate(t):
@@ -63,7 +71,7 @@ class Sinusoidal(Reference):
                 angle = coordinate / math.pow(base, 2 * i / width)
                 paper[2 * i] = math.sin(angle)
                 paper[2 * i + 1] = math.cos(angle)
-            ours = paper[0::2] + paper[1::2]
+            ours = paper if self.options.get("layout") == "interleaved" else paper[0::2] + paper[1::2]
             for column in range(width):
                 added[place, column] = x_LD[place, column] + scale * ours[column]
         return added
@@ -83,7 +91,12 @@ class Rope(Reference):
         for place, coordinate in enumerate(t):
             for head in range(x_LHE.shape[1]):
                 for c in range(kept):
-                    w = math.pow(self.options.get("base", 10_000.0), -2 * c / (2 * pairs))
+                    base, factor = self.options.get("base", 10_000.0), self.options.get("factor", 1.0)
+                    if self.options.get("scaling") == "ntk":  # 2309.00071, section 3.1: base factor^(d / (d - 2))
+                        base *= math.pow(factor, 2 * pairs / (2 * pairs - 2))
+                    w = math.pow(base, -2 * c / (2 * pairs))
+                    if self.options.get("scaling") == "linear":  # 2306.15595, equation 4
+                        w /= factor
                     if "log_frequency" in self.parameters:
                         w = math.exp(self.parameters["log_frequency"][head][c])
                     one, two = (2 * c, 2 * c + 1) if self.options.get("layout") == "interleaved" else (c, c + pairs)
@@ -188,6 +201,260 @@ class Fourier(Reference):
                 mixed = sum(a * b for a, b in zip(w["output.weight"][column], hidden, strict=True))
                 added[place, column] = x_LD[place, column] + mixed + bias
         return added
+
+
+class Convolutional(Reference):
+    """2102.10882, section 3.3, in one dimension: x[t] + sum over o of w[o] x[t + o], zero outside the text."""
+
+    def embed(self, x_LD: Array, t: Array) -> Array:
+        weight = self.parameters["weight"]
+        added = x_LD.copy()
+        for place in range(len(x_LD)):
+            for column in range(len(weight)):
+                neighbor = place + column - len(weight) // 2
+                if 0 <= neighbor < len(x_LD):
+                    added[place] += weight[column] * x_LD[neighbor]
+        return added
+
+
+class Pope(Reference):
+    """2509.10534, equation 6: softplus(q_c) softplus(k_c) cos((s - t) w_c + shift_c) as a product of two vectors."""
+
+    def rotate(self, q_LHE: Array, k_LHE: Array, t: Array) -> tuple[Array, Array]:
+        return self._polar(q_LHE, t, False), self._polar(k_LHE, t, True)
+
+    def _polar(self, x_LHE: Array, t: Array, shifted: bool) -> Array:
+        length, heads, width = x_LHE.shape
+        wide = np.zeros((length, heads, 2 * width))
+        for place, coordinate in enumerate(t):
+            for head in range(heads):
+                for c in range(width):
+                    angle = coordinate * math.pow(self.options.get("base", 10_000.0), -c / width)
+                    if shifted and "shift" in self.parameters:
+                        angle += self.parameters["shift"][head][c]
+                    size = math.log(1 + math.exp(x_LHE[place, head, c]))
+                    wide[place, head, c] = size * math.cos(angle)
+                    wide[place, head, width + c] = size * math.sin(angle)
+        return wide
+
+
+class Sandwich(ByDistance):
+    """2212.10356, section 4: the sum of 64 cosines of the distance, divided by 8 h / H; here minus its value at 0."""
+
+    def logit(self, head: int, heads: int, delta: float) -> float:
+        if "log_gain" in self.parameters:
+            gains = [math.exp(number) for number in self.parameters["log_gain"][head]]
+        else:
+            paper = 1 / (8 * (head + 1) / heads)
+            gains = [paper, 2 * paper] if head % 2 == 0 else [2 * paper, paper]
+        base = self.options.get("base", 10_000.0)
+        wave = sum(math.cos(delta / math.pow(base, 2 * k / 128)) - 1 for k in range(64))
+        return (gains[0] if delta < 0 else gains[-1]) * wave
+
+
+class Fire(Reference):
+    """2310.04418, equation 7, with the longest distance of the text for the query's index, and a sign."""
+
+    def bias(self, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> Array:
+        w, heads = self.parameters, q_LHE.shape[1]
+        c, threshold = math.exp(w["log_c"][0]), math.exp(w["log_threshold"][0])
+        scores = np.zeros((heads, len(t), len(t)))
+        for i, query in enumerate(t):
+            for j, key in enumerate(t):
+                far = math.log(c * abs(key - query) + 1) / math.log(c * max(len(t) - 1, threshold) + 1)
+                share = math.copysign(far, key - query)
+                for head in range(heads):
+                    scores[head, i, j] = w["output.bias"][head]
+                    for unit in range(len(w["expand.bias"])):
+                        z = w["expand.weight"][unit][0] * share + w["expand.bias"][unit]
+                        scores[head, i, j] += (
+                            w["output.weight"][head][unit] * 0.5 * z * (1 + math.erf(z / math.sqrt(2)))
+                        )
+        return scores
+
+
+def clipped(table: Array, delta: float) -> Array:
+    """1803.02155, equation 4: the last axis holds -k .. k."""
+    k = (table.shape[-1] - 1) // 2
+    return table[..., int(max(-k, min(k, delta))) + k]
+
+
+class ByContent(Reference):
+    """A bias that reads queries, keys or the stream: one pair of tokens at a time."""
+
+    def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
+        raise NotImplementedError
+
+    def bias(self, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> Array:
+        heads = q_LHE.shape[1]
+        scores = np.zeros((heads, len(t), len(t)))
+        for head in range(heads):
+            for i in range(len(t)):
+                for j in range(len(t)):
+                    scores[head, i, j] = self.logit(head, i, j, x_LD, q_LHE, k_LHE, t)
+        return scores
+
+
+class Shaw(ByContent):
+    """1803.02155, equations 3 and 4: q_i . a^K[j - i] / sqrt(E) and sum over j of weight[i, j] a^V[j - i]."""
+
+    def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
+        q = q_LHE[i, head]
+        return float(q @ clipped(self.parameters["key"], t[j] - t[i])) / math.sqrt(len(q))
+
+    def values(self, weights_HLL: Array, t: Array) -> Array | None:
+        if "value" not in self.parameters:
+            return None
+        table = self.parameters["value"]
+        added = np.zeros((*weights_HLL.shape[:2], len(table)))
+        for head in range(len(weights_HLL)):
+            for i in range(len(t)):
+                for j in range(len(t)):
+                    added[head, i] += weights_HLL[head, i, j] * clipped(table, t[j] - t[i])
+        return added
+
+
+class TransformerXl(ByContent):
+    """1901.02860, section 3.3, terms b, c and d of the relative score, all divided by sqrt(E)."""
+
+    def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
+        w, (q, k) = self.parameters, (q_LHE[i, head], k_LHE[j, head])
+        width, half = len(q), x_LD.shape[1] // 2
+        distance = t[i] - t[j]
+        angles = [distance / math.pow(self.options.get("base", 10_000.0), 2 * n / (2 * half)) for n in range(half)]
+        waves = np.array([math.sin(a) for a in angles] + [math.cos(a) for a in angles])
+        r = (w["project"] @ waves)[head * width : (head + 1) * width]
+        total = w["content"][head] @ k + q @ r + w["position"][head] @ r
+        return float(total) / math.sqrt(width)
+
+
+class Deberta(ByContent):
+    """2006.03654, equation 4: content to position and position to content; here over sqrt(E)."""
+
+    def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
+        q, k, delta = q_LHE[i, head], k_LHE[j, head], t[j] - t[i]
+        total = q @ clipped(self.parameters["key"][head], delta) + k @ clipped(self.parameters["query"][head], delta)
+        return float(total) / math.sqrt(len(q))
+
+
+class DistanceProfile(ByContent):
+    """A kernel of distances predicted from the token (1901.10430, equation 5), as a term of the scores."""
+
+    def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
+        w = self.parameters
+        profiles, columns = w["bank"].shape
+        if abs(t[j] - t[i]) > (columns - 1) // 2:
+            return 0.0
+        mix = w["mix.weight"] @ x_LD[i] + w["mix.bias"]
+        return float(mix[head * profiles : (head + 1) * profiles] @ clipped(w["bank"], t[j] - t[i]))
+
+
+class Forgetting(ByContent):
+    """2503.02130, equation 6: the sum of log f over l = j + 1 .. i; to the right its mirror image."""
+
+    def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
+        heads = q_LHE.shape[1]
+        gate = head if j <= i else heads + head
+        passed = range(j + 1, i + 1) if j <= i else range(i, j)
+        total = 0.0
+        for place in passed:
+            z = self.parameters["gates.weight"][gate] @ x_LD[place] + self.parameters["gates.bias"][gate]
+            total += -math.log(1 + math.exp(-z))
+        return total
+
+
+class Cope(ByContent):
+    """2405.18719, equations 4 to 6: gates counted from the key to the query, rows of two whole counts mixed."""
+
+    def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
+        q = q_LHE[i, head]
+        scale = 1 / math.sqrt(len(q))
+        count = 0.0
+        for k in range(min(i, j), max(i, j) + 1):
+            count += 1 / (1 + math.exp(-scale * float(q @ k_LHE[k, head])))
+        table = self.parameters["left" if j <= i else "right"]
+        count = min(count, table.shape[1] - 1)
+        low, high = math.floor(count), math.ceil(count)
+        row = table[:, low] if low == high else (high - count) * table[:, low] + (count - low) * table[:, high]
+        return scale * float(q @ row)
+
+
+class Tupe(ByContent):
+    """2006.15595, equations 7 to 9: p_i U_q . p_j U_k and a bias of distance; theta 1 and 2 where [CLS] is."""
+
+    def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
+        w, width = self.parameters, q_LHE.shape[2]
+        if self.special[i] or self.special[j]:
+            return float(w["special"][0 if self.special[i] else 1][head])
+        vectors = []
+        for coordinate in (t[i], t[j]):
+            v = w["vectors"][int(coordinate)]
+            v = (v - v.mean()) / math.sqrt(v.var() + 1e-5)
+            vectors.append(v * w["norm_weight"] + w["norm_bias"])
+        own = slice(head * width, (head + 1) * width)
+        u, k = (w["query"] @ vectors[0])[own], (w["key"] @ vectors[1])[own]
+        return float(u @ k) / math.sqrt(width) + float(clipped(w["table"][head], t[j] - t[i]))
+
+
+class Offset(Reference):
+    """2109.05644, equation 3, for one shift."""
+
+    def place(self, t: Array) -> Array:
+        return t + self.options.get("offset", 1)
+
+
+class Grouped(Reference):
+    """2401.01325, equation 3: position // group."""
+
+    def place(self, t: Array) -> Array:
+        return np.array([math.floor(coordinate / self.options.get("group", 2)) for coordinate in t])
+
+
+class Randomized(Reference):
+    """2305.16843, section 3: sorted, without repetition; outside training the first n of one shuffle."""
+
+    def place(self, t: Array) -> Array:
+        seed = torch.Generator().manual_seed(self.options.get("seed", 0))
+        shuffle = torch.randperm(self.options.get("num_positions", 2_048), generator=seed).tolist()
+        return np.array(sorted(shuffle[: len(t)]))
+
+
+def composed(*parts: type[Reference]) -> Callable[[Mapping[str, Array], Mapping[str, Any]], Reference]:
+    """The reference of `a+b`: coordinates pass through in order, what is added adds up."""
+
+    class Composed(Reference):
+        def __init__(self, parameters: Mapping[str, Array], options: Mapping[str, Any]):
+            super().__init__(parameters, options)
+            self.parts = []
+            for number, part in enumerate(parts):
+                own = f"parts.{number}."
+                numbers = {key.removeprefix(own): value for key, value in parameters.items() if key.startswith(own)}
+                self.parts.append(part(numbers, options.get(names[number], {})))
+
+        def place(self, t: Array) -> Array:
+            for part in self.parts:
+                t = part.place(t)
+            return t
+
+        def embed(self, x_LD: Array, t: Array) -> Array:
+            for part in self.parts:
+                x_LD = part.embed(x_LD, t)
+            return x_LD
+
+        def rotate(self, q_LHE: Array, k_LHE: Array, t: Array) -> tuple[Array, Array]:
+            for part in self.parts:
+                q_LHE, k_LHE = part.rotate(q_LHE, k_LHE, t)
+            return q_LHE, k_LHE
+
+        def bias(self, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> Array:
+            return sum((part.bias(x_LD, q_LHE, k_LHE, t) for part in self.parts), np.zeros(1))
+
+        def values(self, weights_HLL: Array, t: Array) -> Array | None:
+            found = [added for part in self.parts if (added := part.values(weights_HLL, t)) is not None]
+            return sum(found, np.zeros(1)) if found else None
+
+    names = [part.__name__.lower() for part in parts]
+    return Composed
 
 
 def attention(

@@ -4,7 +4,7 @@ A new encoding is one file in src/scriptchain/positions, one reference in refere
 Every parameter is perturbed, so that no law holds only at a special start, and every draw has a seed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -41,7 +41,7 @@ class Row:
     """An encoding, its options, and what it claims; at default options the claims are the facts on the class."""
 
     name: str
-    reference: type[Reference]
+    reference: Callable[..., Reference]
     options: Mapping[str, Any] = field(default_factory=dict)
     direction_aware: bool = False
     shift_invariant: bool = True
@@ -58,17 +58,31 @@ class Row:
 
 
 ABSOLUTE: Any = {"direction_aware": True, "shift_invariant": False}
+DISTANCE: Any = {"direction_aware": True}
+COMPOSED: Any = [
+    ((references.Offset, references.Sinusoidal), {"offset": {"offset": 3}}, ABSOLUTE),
+    ((references.Randomized, references.Rope), {"randomized": {"seed": 3}}, DISTANCE),
+    ((references.Randomized, references.Fire), {}, DISTANCE),
+    ((references.Learned, references.Alibi, references.Rope), {}, {**ABSOLUTE, "limited": True}),
+    ((references.Shaw, references.Deberta), {"shaw": {"reach": 3}, "deberta": {"reach": 3}}, DISTANCE),
+]
 ROWS = [
     Row("none", references.Reference, order_aware=False),
     Row("learned", references.Learned, **ABSOLUTE, limited=True),
     Row("learned", references.Learned, {"num_positions": 16, "std": 0.5}, **ABSOLUTE, limited=True, reach=16),
     Row("sinusoidal", references.Sinusoidal, **ABSOLUTE),
     Row("sinusoidal", references.Sinusoidal, {"base": 100.0, "scale": 0.5}, **ABSOLUTE),
+    Row("sinusoidal", references.Sinusoidal, {"layout": "interleaved", "learnable": True}, **ABSOLUTE),
     Row("rope", references.Rope, direction_aware=True),
     Row("rope", references.Rope, {"layout": "interleaved", "base": 100.0}, direction_aware=True),
     Row("rope", references.Rope, {"partial": 0.5}, direction_aware=True),
     Row("rope", references.Rope, {"p": 0.5, "learnable": True}, direction_aware=True),
     Row("rope", references.Rope, {"learnable": True}, direction_aware=True),
+    Row("rope", references.Rope, {"scaling": "linear", "factor": 2.0}, direction_aware=True),
+    Row("rope", references.Rope, {"scaling": "ntk", "factor": 4.0, "learnable": True}, direction_aware=True),
+    Row("pope", references.Pope, direction_aware=True),
+    Row("pope", references.Pope, {"base": 20.0}, direction_aware=True),
+    Row("pope", references.Pope, {"learnable": False}),
     Row("alibi", references.Alibi, direction_aware=True),
     Row("alibi", references.Alibi, {"symmetric": True}),
     Row("alibi", references.Alibi, {"learnable": False}, direction_aware=True),
@@ -80,9 +94,40 @@ ROWS = [
     Row("kerple", references.Kerple, {"kind": "power"}, direction_aware=True),
     Row("cpb", references.Cpb, direction_aware=True),
     Row("cpb", references.Cpb, {"hidden": 3}, direction_aware=True),
+    Row("fire", references.Fire, direction_aware=True),
+    Row("fire", references.Fire, {"hidden": 8, "threshold": 20.0}, direction_aware=True),
+    Row("sandwich", references.Sandwich, direction_aware=True),
+    Row("sandwich", references.Sandwich, {"learnable": False}, direction_aware=True),
+    Row("sandwich", references.Sandwich, {"symmetric": True, "base": 100.0}),
+    Row("shaw", references.Shaw, direction_aware=True, reach=20),
+    Row("shaw", references.Shaw, {"reach": 3, "values": False}, direction_aware=True),
+    Row("transformer_xl", references.TransformerXl, direction_aware=True),
+    Row("deberta", references.Deberta, direction_aware=True, reach=36),
+    Row("deberta", references.Deberta, {"reach": 3}, direction_aware=True),
+    Row("tupe", references.Tupe, **ABSOLUTE, limited=True),
+    Row("tupe", references.Tupe, {"reach": 3}, **ABSOLUTE, limited=True),
+    Row("cope", references.Cope, direction_aware=True, reach=200),
+    Row("cope", references.Cope, {"num_positions": 4}, direction_aware=True),
+    Row("forgetting", references.Forgetting, direction_aware=True),
+    Row("distance_profile", references.DistanceProfile, direction_aware=True, reach=70),
+    Row("distance_profile", references.DistanceProfile, {"reach": 3, "profiles": 2}, direction_aware=True),
+    Row("convolutional", references.Convolutional, direction_aware=True),
+    Row("convolutional", references.Convolutional, {"kernel": 5}, direction_aware=True),
     Row("fourier", references.Fourier, **ABSOLUTE),
     Row("fourier", references.Fourier, {"base": 200.0, "std": 0.1}, **ABSOLUTE),
+    Row("offset", references.Offset, order_aware=False),
+    Row("grouped", references.Grouped, order_aware=False),
+    Row("shape", references.Reference, order_aware=False),
+    Row("cape", references.Reference, order_aware=False),
+    Row("randomized", references.Randomized, limited=True, order_aware=False),
+    *(
+        Row("+".join(part.__name__.lower() for part in parts), references.composed(*parts), options, **claims)
+        for parts, options, claims in COMPOSED
+    ),
 ]
+
+
+ALONE = [row for row in ROWS if "+" not in row.name]
 
 
 def rows(chosen: Iterable[Row] = ROWS) -> pytest.MarkDecorator:
@@ -160,12 +205,14 @@ def padding(lengths: Sequence[int], width: int, side: str) -> Tensor:
 
 
 def streams(width: int = SIZE.max_seq_len) -> list[Positions]:
-    """One of each form that positions come in: padded on both sides, packed `(N,)`, packed `(1, N)`."""
+    """One of each form that positions come in: padded on both sides, packed `(N,)`, `(1, N)`; two with a [CLS]."""
     segment = torch.tensor([5, 5, 5, 2, 9, 9])
+    first = torch.tensor([True, False, False, True, True, False])
+    left = padding([3, width, 1], width, "left")
     return [
         Positions.from_mask(padding([3, width, 1], width, "right")),
-        Positions.from_mask(padding([3, width, 1], width, "left")),
-        Positions.from_packed(segment),
+        Positions.from_mask(left, special=left & (left.cumsum(1) == 1)),
+        Positions.from_packed(segment, special=first),
         Positions.from_packed(segment.unsqueeze(0)),
     ]
 

@@ -43,7 +43,8 @@ def test_gradients_of_a_packed_stream_are_those_of_a_padded_batch(row):
     mask = torch.arange(grids.shape[1]) < torch.tensor(LENGTHS)[:, None]
     segment = torch.cat([torch.full_like(text, number) for number, text in enumerate(ids)])
     padded = torch.autograd.grad(built(grids, mask).square().sum(), list(built.parameters()))
-    stream = built.classify(torch.cat(ids), Positions.from_packed(segment))
+    tokens = torch.cat(ids)
+    stream = built.classify(tokens, Positions.from_packed(segment, special=tokens == CLS))
     packed = torch.autograd.grad(stream.square().sum(), list(built.parameters()))
     for (name, _), one, other in zip(built.named_parameters(), padded, packed, strict=True):
         assert difference(one, other) < 1e-9 * (1 + one.abs().max()), name

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from scriptchain.positions import PositionalEncoding, Size, load
 
-from .rows import ROWS, SIZE, rows
+from .rows import ALONE, SIZE, rows
 
 SIZES = st.builds(
     lambda heads, width, layers, length: Size(2 * heads * width, heads, layers, length),
@@ -20,7 +20,7 @@ def check_parameters(encoding: type[PositionalEncoding], size: Size) -> None:
     assert (encoding.learns == "nothing") == (learned == 0), "learns must say whether anything is learned"
 
 
-@rows(row for row in ROWS if not row.options)
+@rows(row for row in ALONE if not row.options)
 @given(SIZES)
 @settings(deadline=None, max_examples=20)
 def test_num_parameters(row, size):
@@ -28,5 +28,5 @@ def test_num_parameters(row, size):
 
 
 def test_every_encoding_has_a_row_with_default_options():
-    assert {row.name for row in ROWS if not row.options} == {row.name for row in ROWS}
+    assert {row.name for row in ALONE if not row.options} == {row.name for row in ALONE}
     assert load("learned").num_parameters(SIZE) == 12 * 8

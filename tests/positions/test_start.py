@@ -8,7 +8,7 @@ import torch
 
 from scriptchain import positions
 from scriptchain.positions import PositionalEncoding, Positions
-from scriptchain.positions.alibi import _slopes
+from scriptchain.positions._slopes import slopes
 
 from .rows import SIZE, difference, draw, streams
 from .test_gradients import through
@@ -19,6 +19,19 @@ STARTS = {
     "toeplitz": ("toeplitz", {}, "none", {}),
     "alibi": ("alibi", {}, "alibi", {"learnable": False}),
     "alibi, symmetric": ("alibi", {"symmetric": True}, "alibi", {"symmetric": True, "learnable": False}),
+    "fire": ("fire", {}, "none", {}),
+    "sandwich": ("sandwich", {}, "sandwich", {"learnable": False}),
+    "sandwich, symmetric": ("sandwich", {"symmetric": True}, "sandwich", {"symmetric": True, "learnable": False}),
+    "shaw": ("shaw", {}, "none", {}),
+    "transformer_xl": ("transformer_xl", {}, "none", {}),
+    "deberta": ("deberta", {}, "none", {}),
+    "tupe": ("tupe", {}, "none", {}),
+    "cope": ("cope", {}, "none", {}),
+    "forgetting": ("forgetting", {}, "alibi", {"learnable": False}),
+    "distance_profile": ("distance_profile", {}, "none", {}),
+    "convolutional": ("convolutional", {}, "none", {}),
+    "pope": ("pope", {}, "pope", {"learnable": False}),
+    "sinusoidal": ("sinusoidal", {"learnable": True}, "sinusoidal", {}),
     "rope": ("rope", {"learnable": True}, "rope", {}),
     "rope, few frequencies": ("rope", {"learnable": True, "p": 0.5}, "rope", {"p": 0.5}),
 }
@@ -66,9 +79,9 @@ def test_kerple_starts_at_its_formula(kind):
 
 def test_alibi_slopes_are_the_papers():
     """8 heads: 1/2, 1/4 .. 1/256; 12 heads: those of 8, then every other of 16."""
-    assert _slopes(8).tolist() == [2.0**-n for n in range(1, 9)]
-    assert _slopes(12)[8:].tolist() == pytest.approx([2.0 ** (-0.5 * n) for n in (1, 3, 5, 7)])
-    assert len(_slopes(1)) == 1
+    assert slopes(8).tolist() == [2.0**-n for n in range(1, 9)]
+    assert slopes(12)[8:].tolist() == pytest.approx([2.0 ** (-0.5 * n) for n in (1, 3, 5, 7)])
+    assert len(slopes(1)) == 1
 
 
 def test_sinusoidal_waves_have_the_scale_of_the_tokens_unless_told_otherwise():

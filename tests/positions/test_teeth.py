@@ -33,6 +33,7 @@ from .test_order import ORDERS, check_order
 from .test_packing import check_packing
 from .test_padding import LENGTHS, WIDTH, check_empty, check_padding
 from .test_parameters import check_parameters
+from .test_policies import check_policy
 from .test_positions import check_counting
 from .test_reference import check_reference
 from .test_save_load import check_other_length, check_round_trip
@@ -151,6 +152,14 @@ TEETH = [
     ),
     Tooth("start", "fixed", lambda: check_start(NoPositions(SIZE), NoPositions(SIZE), streams()[0]), "must learn"),
     Tooth("start", "not static", lambda: check_start(Alibi(SIZE), Alibi(SIZE), streams()[0]), "must not learn"),
+    Tooth("policies", "one draw for all", lambda: check_policy(broken.OneDraw(SIZE), streams()[0]), "draw of its own"),
+    Tooth("policies", "drawn at test", lambda: check_policy(
+        broken.DrawsAlways(SIZE), streams()[0]
+    ), "outside training"),
+    Tooth("policies", "no draw", lambda: check_policy(broken.Stateless(SIZE), streams()[0]), "draw anew"),
+    Tooth("policies", "tokens that overtake", lambda: check_policy(
+        broken.Overtakes(SIZE), streams()[0]
+    ), "order of tokens"),
     Tooth("mirror", "a symmetric bias", lambda: check_mirror(around(broken.Symmetric), True), "must change"),
     Tooth("mirror", "a claim unsaid", lambda: check_mirror(around(Sinusoidal), False), "must not change"),
     Tooth("shift", "absolute waves", lambda: check_shift(around(Sinusoidal), 1, True), "must not change"),

@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": "Label texts from arguments, a file or standard input.",
     "info": "Say what a run folder holds.",
     "presets": "List the presets, or copy one into a file.",
+    "encodings": "List the positional encodings, or show one and draw what it does.",
 }
 
 

@@ -1,13 +1,14 @@
 """What people would rather look at: training curves, the confusion matrix, and what the positions have learned."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from ..model.pipeline import Network
@@ -22,9 +23,7 @@ def draw_all(
 ) -> list[str]:
     """Writes every picture of a run and returns the file names; positions only where the encoding adds something."""
     matplotlib.use("Agg")
-    with matplotlib.rc_context(
-        {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK}
-    ):
+    with style():
         figures = {
             "curves.png": curves(history, data["kept_epoch"]),
             "confusion.png": confusion(data["confusion"]["labels"], np.array(data["confusion"]["rows"])),
@@ -35,6 +34,16 @@ def draw_all(
         for file, figure in figures.items():
             figure.savefig(folder / file, dpi=130, metadata={"Software": None})
     return list(figures)
+
+
+def style() -> AbstractContextManager[None]:
+    """How every picture looks; the salt makes the names inside an SVG the same each time."""
+    return matplotlib.rc_context(
+        {
+            "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK,
+            "svg.hashsalt": "scriptchain",
+        }
+    )  # fmt: skip
 
 
 def curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Figure:
@@ -86,15 +95,20 @@ def position_vectors(network: Network) -> NDArray[np.float32] | None:
 def positions(vectors: NDArray[np.float32], name: str) -> Figure:
     """The position table as a heat map, and the cosine similarity between each two positions."""
     figure = Figure(figsize=(10, 3.8), layout="constrained")
+    draw_vectors(figure, vectors, f"{name}: what is added at each position")
+    return figure
+
+
+def draw_vectors(figure: Figure | SubFigure, vectors: NDArray[np.floating], title: str) -> None:
+    """Vectors of shape `(positions, dimensions)` as a heat map, and their cosine similarity beside it."""
     table, similarity = figure.subplots(1, 2, width_ratios=[1.9, 1])
     limit = float(np.quantile(np.abs(vectors), 0.99))
     image = table.imshow(vectors, aspect="auto", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-    table.set(xlabel="dimension", ylabel="position", title=f"{name}: what is added at each position")
-    figure.colorbar(image, ax=table, shrink=0.9)
+    table.set(xlabel="dimension", ylabel="position", title=title)
+    figure.colorbar(image, ax=table, shrink=0.9, label="added to the stream")
     unit = vectors / np.maximum(1e-12, np.linalg.norm(vectors, axis=1, keepdims=True))
     image = similarity.imshow(unit @ unit.T, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
     similarity.set(xlabel="position", ylabel="position", title="cosine similarity")
     for axis in (table.yaxis, similarity.xaxis, similarity.yaxis):
         axis.get_major_locator().set_params(integer=True)
-    figure.colorbar(image, ax=similarity, shrink=0.9)
-    return figure
+    figure.colorbar(image, ax=similarity, shrink=0.9, label="cosine")

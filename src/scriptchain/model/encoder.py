@@ -4,7 +4,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..config import Config
-from ..positions import Positions, Size, build, in_stack
+from ..positions import Positions, Size, stack
 from .block import Block
 from .residual import RESIDUALS
 from .trace import Trace
@@ -20,9 +20,7 @@ class Encoder(nn.Module):
         super().__init__()
         size = Size(config.d_model, config.num_heads, config.num_layers, config.max_seq_len, config.embedding_std)
         self.tokens = nn.Embedding(vocab_size, config.d_model)
-        self.encodings = in_stack(
-            lambda: build(config.positions, size, config.positions_options), shared=config.positions_shared
-        )
+        self.encodings = stack(config.positions, size, config.positions_options, shared=config.positions_shared)
         self.stem_norm = nn.LayerNorm(config.d_model) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList([Block(config) for _ in range(config.num_layers)])

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Num
+from jaxtyping import Float, Num, Shaped
 from torch import Tensor
 
 from ._positions import Positions
@@ -67,7 +67,7 @@ class LowRank(Bias):
     """The product of a vector of each query and a vector of each key, head by head: u[i] . w[j]."""
 
     def __init__(self, u_THR: Float[Tensor, "*T H R"], w_THR: Float[Tensor, "*T H R"], p: Positions):
-        self.u_BHQR, self.w_BHKR = _batched(u_THR, p), _batched(w_THR, p)
+        self.u_BHQR, self.w_BHKR = batched(u_THR, p), batched(w_THR, p)
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
         return self.u_BHQR @ self.w_BHKR.transpose(-1, -2)
@@ -90,9 +90,9 @@ class Distance(Bias):
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
         delta = between(self.p)
         if not counted(self.p) or (self.by_length and self.p.packed):
-            return self._at(delta.to(self.dtype), _rows(self.p.length, self.p).unsqueeze(-1)).transpose(0, 1)
+            return self._at(delta.to(self.dtype), rows_of(self.p.length, self.p).unsqueeze(-1)).transpose(0, 1)
         far = delta + (delta.shape[-1] - 1)  # one value a distance, and a text where its length matters
-        curve = self._at(distances(self.p, self.dtype), _rows(self.p.length, self.p)[:, :1])
+        curve = self._at(distances(self.p, self.dtype), rows_of(self.p.length, self.p)[:, :1])
         if not self.by_length:
             return curve[:, far].transpose(0, 1)
         batch = torch.arange(len(far), device=far.device)[:, None, None]
@@ -113,7 +113,7 @@ class Profile(Bias):
         self, side_THM: Float[Tensor, "*T H M"], basis: Callable[[Tensor], Tensor], p: Positions,
         *, of: Literal["query", "key"] = "query",
     ):  # fmt: skip
-        self.side_BHTM = _batched(side_THM, p)
+        self.side_BHTM = batched(side_THM, p)
         self.basis = basis
         self.p = p
         self.dtype = torch.promote_types(side_THM.dtype, torch.float32)
@@ -165,17 +165,17 @@ class Cumulative(Bias):
     def __init__(self, forward_TH: Float[Tensor, "*T H"], backward_TH: Float[Tensor, "*T H"], p: Positions):
         exact = torch.promote_types(forward_TH.dtype, torch.float32)
         self.forward_BHT, self.backward_BHT = (
-            _batched(gates.to(exact).unsqueeze(-1), p).squeeze(-1) for gates in (forward_TH, backward_TH)
+            batched(gates.to(exact).unsqueeze(-1), p).squeeze(-1) for gates in (forward_TH, backward_TH)
         )
         self.p = p
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
-        valid = _rows(self.p.valid, self.p).unsqueeze(1)
+        valid = rows_of(self.p.valid, self.p).unsqueeze(1)
         forward = self.forward_BHT.masked_fill(~valid, 0)
         backward = self.backward_BHT.masked_fill(~valid, 0)
         left = forward.cumsum(-1)
         right = backward.cumsum(-1) - backward
-        index = _rows(self.p.index, self.p)
+        index = rows_of(self.p.index, self.p)
         before = (index.unsqueeze(-2) <= index.unsqueeze(-1)).unsqueeze(1)
         return torch.where(before, left.unsqueeze(-1) - left.unsqueeze(-2), right.unsqueeze(-2) - right.unsqueeze(-1))
 
@@ -187,7 +187,7 @@ def counted(p: Positions) -> bool:
 
 def between(p: Positions) -> Num[Tensor, "batch queries keys"]:
     """Key's coordinate - query's coordinate, in the coordinates' own type."""
-    coordinate = _rows(p.coordinate, p)
+    coordinate = rows_of(p.coordinate, p)
     return coordinate.unsqueeze(-2) - coordinate.unsqueeze(-1)
 
 
@@ -197,9 +197,9 @@ def distances(p: Positions, dtype: torch.dtype) -> Float[Tensor, "points"]:
     return torch.arange(1 - length, length, device=p.index.device, dtype=dtype)
 
 
-def _rows(x_T: Num[Tensor, "*T"], p: Positions) -> Num[Tensor, "B L"]:
+def rows_of(x_T: Shaped[Tensor, "*T"], p: Positions) -> Shaped[Tensor, "B L"]:
     return x_T.reshape(1, -1) if p.packed else x_T
 
 
-def _batched(x_THM: Float[Tensor, "*T H M"], p: Positions) -> Float[Tensor, "B H L M"]:
+def batched(x_THM: Float[Tensor, "*T H M"], p: Positions) -> Float[Tensor, "B H L M"]:
     return (x_THM.reshape(1, -1, *x_THM.shape[-2:]) if p.packed else x_THM).transpose(1, 2)

@@ -1,9 +1,10 @@
 """Which encoding acts at which layer: the encoder asks `encodings[layer]` and knows no more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 
+from ._compose import Composed
 from ._positions import Positions
 from ._protocol import PositionalEncoding
 from .none import NoPositions
@@ -41,6 +42,47 @@ class EveryLayer(nn.Module):
 
     def place(self, p: Positions) -> Positions:
         return self[0].place(p)
+
+
+class PerLayer(nn.Module):
+    """A pattern of encodings that repeats down the stack: `[rope, none]` is rope at layers 0, 2, 4 ...
+
+    With `shared`, all layers of one entry of the pattern have one set of parameters. Coordinates are those that the
+    first layer's encoding gives.
+    """
+
+    def __init__(self, pattern: Sequence[Callable[[], PositionalEncoding]], num_layers: int, *, shared: bool = False):
+        super().__init__()
+        self.period = len(pattern)
+        made = len(pattern) if shared else num_layers
+        self.encodings = nn.ModuleList(pattern[number % len(pattern)]() for number in range(made))
+
+    def __getitem__(self, layer: int) -> PositionalEncoding:
+        encoding = self.encodings[layer if layer < len(self.encodings) else layer % self.period]
+        assert isinstance(encoding, PositionalEncoding)
+        return encoding
+
+    def place(self, p: Positions) -> Positions:
+        return self[0].place(p)
+
+
+class Together(nn.Module):
+    """Several containers at once: at each layer the sum of what they have there."""
+
+    def __init__(self, containers: Sequence["Container"], num_layers: int):
+        super().__init__()
+        self.containers = nn.ModuleList(containers)
+        # In a plain list: the containers hold these modules already, and each must be saved once.
+        self._layers = [Composed(*(inner[layer] for inner in containers)) for layer in range(num_layers)]
+
+    def __getitem__(self, layer: int) -> PositionalEncoding:
+        return self._layers[layer]
+
+    def place(self, p: Positions) -> Positions:
+        return self._layers[0].place(p)
+
+
+Container = Once | EveryLayer | PerLayer | Together
 
 
 def in_stack(make: Callable[[], PositionalEncoding], *, shared: bool = False) -> Once | EveryLayer:

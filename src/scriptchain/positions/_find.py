@@ -2,11 +2,15 @@
 
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib import import_module, metadata, resources
 from typing import Any
 
 from ..errors import ConfigError
+from ._compose import Composed
+from ._containers import Container, PerLayer, Together, in_stack
 from ._protocol import PositionalEncoding, Size
 
 
@@ -35,7 +39,54 @@ def load(name: str) -> type[PositionalEncoding]:
 
 
 def build(name: str, size: Size, options: Mapping[str, Any]) -> PositionalEncoding:
-    """An encoding for a stack. Raises ConfigError for an option that it does not have."""
+    """An encoding by its name, or several by `a+b`, whose options are tables of their own: `{"a": {...}}`.
+
+    *Raises*: ConfigError for an option that it does not have.
+    """
+    parts = name.split("+")
+    if len(parts) == 1:
+        return _build_one(name, size, options)
+    made: list[PositionalEncoding] = []
+    for part, own in _options_of(parts, options):
+        made.append(_build_one(part, size, own))
+        size = _after(made[-1], size)
+    return Composed(*made)
+
+
+def stack(name: str, size: Size, options: Mapping[str, Any], *, shared: bool = False) -> Container:
+    """Encodings for all layers of a stack, each in its usual place; `a/b` repeats a and b down the stack.
+
+    `shared` gives all layers one set of parameters. Raises ConfigError as `build` does.
+    """
+    if "/" in name:
+        pattern = _options_of(name.split("/"), options)
+        return PerLayer([partial(build, part, size, own) for part, own in pattern], size.num_layers, shared=shared)
+    parts = name.split("+")
+    if len(parts) == 1:
+        return in_stack(partial(build, name, size, options), shared=shared)
+    containers: list[Container] = []
+    for part, own in _options_of(parts, options):
+        containers.append(in_stack(partial(build, part, size, own), shared=shared))
+        size = _after(containers[-1][0], size)
+    return Together(containers, size.num_layers)
+
+
+def _options_of(parts: Sequence[str], options: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    for key, value in options.items():
+        if key not in parts or not isinstance(value, Mapping):
+            raise ConfigError(
+                f"positions_options must be a table for each of {', '.join(parts)}, got {key} = {value!r}",
+                hint=f"positions_options.{parts[0]}={{...}}",
+            )
+    return [(part, options.get(part, {})) for part in parts]
+
+
+def _after(encoding: PositionalEncoding, size: Size) -> Size:
+    """The size that what comes behind a policy must be built for: coordinates may reach farther than texts."""
+    return replace(size, max_seq_len=encoding.coordinates(size.max_seq_len) or size.max_seq_len)
+
+
+def _build_one(name: str, size: Size, options: Mapping[str, Any]) -> PositionalEncoding:
     encoding = load(name)
     parameters = inspect.signature(encoding, eval_str=True).parameters
     known = [key for key in parameters if key != "size"]

@@ -26,20 +26,22 @@ class Size:
 
 
 class PositionalEncoding(nn.Module):
-    """Base of every encoding; each hook is the identity until a subclass says otherwise.
+    """Base of every encoding; each hook is the identity until a subclass says otherwise; `a + b` is both at once.
 
     A subclass is built as `Name(size, *, option=...)`; its keyword options are the keys of `positions_options`.
     The class facts below are what tables, docs and tests read.
     """
 
     acts: ClassVar[str] = "nowhere"
-    every_layer: ClassVar[bool] = False  # inside attention at each layer; else once, before the first
+    every_layer: bool = False  # inside attention at each layer; else once, before the first
     learns: ClassVar[str] = "nothing"
     shift_invariant: ClassVar[bool] = True
     direction_aware: ClassVar[bool] = False
     length_limit: ClassVar[str] = "none"
     encoder_form: ClassVar[str] = "paper"
     source: ClassVar[str] = ""
+
+    limit: int | None = None  # on the instance: coordinates from 0 to below this have what they need
 
     def __init__(self, size: Size):
         super().__init__()
@@ -67,6 +69,15 @@ class PositionalEncoding(nn.Module):
         `x` is what the projections saw; `q` and `k` are from before `rotate`.
         """
         return None
+
+    def coordinates(self, max_seq_len: int) -> int | None:
+        """The limit that coordinates stay below after `place`; None where they are not whole numbers from 0."""
+        return max_seq_len
+
+    def __add__(self, other: "PositionalEncoding") -> "PositionalEncoding":
+        from ._compose import Composed
+
+        return Composed(self, other)
 
     @classmethod
     def num_parameters(cls, size: Size) -> int:

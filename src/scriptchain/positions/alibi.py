@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ._bias import Bias, Distance
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._slopes import one_sided_slopes, slopes
 
 
 @final
@@ -36,14 +37,7 @@ class Alibi(PositionalEncoding):
     def __init__(self, size: Size, *, symmetric: bool = False, learnable: bool = True):
         super().__init__(size)
         heads = size.num_heads
-        if symmetric:
-            slopes = _slopes(heads).unsqueeze(1)
-        else:
-            slopes = torch.ones(heads, 2)  # left, right
-            slopes[0::2, 0] = _slopes(heads - heads // 2)
-            if heads > 1:
-                slopes[1::2, 1] = _slopes(heads // 2)
-        start = slopes.log()
+        start = (slopes(heads).unsqueeze(1) if symmetric else one_sided_slopes(heads)).log()  # left, right
         self.log_slope = nn.Parameter(start) if learnable else None
         self._start: list[list[float]] = start.tolist()  # not a buffer: `.to(bfloat16)` would round it
 
@@ -60,11 +54,3 @@ class Alibi(PositionalEncoding):
     @classmethod
     def num_parameters(cls, size: Size) -> int:
         return 2 * size.num_heads
-
-
-def _slopes(heads: int) -> Float[Tensor, "heads"]:
-    """2^(-8/n), 2^(-16/n), ... for n heads, n a power of two; else the paper's rule fills up from twice as many."""
-    power = 2 ** (heads.bit_length() - 1)
-    slopes = [2.0 ** (-8 * n / power) for n in range(1, power + 1)]
-    between = [2.0 ** (-4 * n / power) for n in range(1, 2 * (heads - power), 2)]
-    return torch.tensor(slopes + between)

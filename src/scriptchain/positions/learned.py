@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._tables import at_coordinate
 
 
 @final
@@ -42,10 +43,11 @@ class Learned(PositionalEncoding):
             )
         if not 0 < std < float("inf"):
             raise ConfigError(f"std must be a positive number, got {std}", hint="positions_options.std=0.02")
+        self.limit = rows
         self.table = nn.Parameter(torch.empty(rows, size.d_model).normal_(std=std))
 
     def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
-        return x_TD + nn.functional.embedding(p.coordinate.long(), self.table).to(x_TD.dtype)
+        return x_TD + at_coordinate(self.table, p.coordinate).to(x_TD.dtype)
 
     def resized(self, max_seq_len: int) -> "Learned":
         """The same curve sampled at another number of rows: first and last rows stay, between them linear."""

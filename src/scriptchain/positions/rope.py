@@ -23,9 +23,13 @@ class Rope(PositionalEncoding):
     by a permutation of channels, so weights cannot be moved between them as they are. `partial` is the share of a
     head's channels that turn at all (rounded down to pairs); `p` is the share of frequencies that is kept, from the
     highest, the rest being 0 (p-RoPE). `learnable` trains log w for each head, starting at the values above.
+    `factor` stretches a trained model to texts that many times longer: with `scaling` "linear" (position
+    interpolation) every angle is divided by it, with "ntk" the base grows so that the lowest frequency is divided by it
+    and the highest is kept.
 
-    *Raises*: ConfigError where no pair of channels is left.
-    *Source*: arXiv 2104.09864; p-RoPE arXiv 2410.06205; learned frequencies arXiv 2607.10134.
+    *Raises*: ConfigError where no pair of channels is left, or for a scaling that does not exist or has no factor.
+    *Source*: arXiv 2104.09864; p-RoPE arXiv 2410.06205; learned frequencies arXiv 2607.10134; linear scaling
+    arXiv 2306.15595.
     """
 
     acts = "rotates queries and keys"
@@ -35,7 +39,7 @@ class Rope(PositionalEncoding):
 
     def __init__(
         self, size: Size, *, base: float = 10_000.0, layout: str = "half", partial: float = 1.0, p: float = 1.0,
-        learnable: bool = False,
+        scaling: str = "none", factor: float = 1.0, learnable: bool = False,
     ):  # fmt: skip
         super().__init__(size)
         width = size.d_model // size.num_heads
@@ -52,7 +56,16 @@ class Rope(PositionalEncoding):
                 f"the width of a head must be even with at least one pair that turns, got {width} at partial {partial}",
                 hint="a num_heads that leaves d_model / num_heads even, positions_options.partial=1.0",
             )
-        self.base, self.layout, self.p = base, layout, p
+        if scaling not in ("none", "linear", "ntk"):
+            raise ConfigError(f"scaling must be none, linear or ntk, got {scaling!r}")
+        if not 1 <= factor < float("inf") or (scaling == "none") != (factor == 1):
+            raise ConfigError(f"factor must be above 1 with a scaling and 1 without, got {factor} with {scaling}",
+                              hint="positions_options.scaling=linear, positions_options.factor=2")  # fmt: skip
+        if scaling == "ntk" and self.pairs == 1:
+            raise ConfigError("scaling must be none or linear where one pair of channels turns, got 'ntk'")
+        self.layout, self.p = layout, p
+        self.divisor = factor if scaling == "linear" else 1.0
+        self.base = base * factor ** (self.pairs / (self.pairs - 1)) if scaling == "ntk" else base
         self.kept = max(1, round(self.pairs * p))  # the highest frequencies come first
         self.log_frequency = None
         if learnable:
@@ -74,7 +87,7 @@ class Rope(PositionalEncoding):
 
     def _frequency(self, device: torch.device | str) -> Float[Tensor, "kept"]:
         # Not a buffer: `.to(bfloat16)` would round the frequencies and move every angle.
-        return self.base ** (torch.arange(self.kept, device=device, dtype=torch.float64) / -self.pairs)
+        return self.base ** (torch.arange(self.kept, device=device, dtype=torch.float64) / -self.pairs) / self.divisor
 
     def _turn(
         self, x_THE: Float[Tensor, "*T H E"], cos_THC: Float[Tensor, "*T #H C"], sin_THC: Float[Tensor, "*T #H C"]

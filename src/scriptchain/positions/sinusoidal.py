@@ -7,7 +7,7 @@ from typing import final
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ._positions import Positions
@@ -19,10 +19,10 @@ class Sinusoidal(PositionalEncoding):
     """Fixed waves, computed from the coordinate in float32 at every call, so that no length is out of reach.
 
     `scale` multiplies the waves, each of unit amplitude; unless given it is the tokens' own, `embedding_std`: unit
-    waves drown small tokens. Sines fill the first half of the width and cosines the second; the paper interleaves them,
-    which permutes the columns only.
+    waves drown small tokens. `learnable` trains its logarithm. `layout` "half" puts sines in the first half of the
+    width and cosines in the second, "interleaved" (the paper's) has them in turn; the columns are the same.
 
-    *Raises*: ConfigError for an odd d_model.
+    *Raises*: ConfigError for an odd d_model, a layout that does not exist or a base or scale out of range.
     *Source*: arXiv 1706.03762.
     """
 
@@ -31,7 +31,10 @@ class Sinusoidal(PositionalEncoding):
     direction_aware = True
     source = "arXiv 1706.03762"
 
-    def __init__(self, size: Size, *, base: float = 10_000.0, scale: float | None = None):
+    def __init__(
+        self, size: Size, *, base: float = 10_000.0, scale: float | None = None, layout: str = "half",
+        learnable: bool = False,
+    ):  # fmt: skip
         super().__init__(size)
         scale = size.embedding_std if scale is None else scale
         if size.d_model % 2:
@@ -40,12 +43,18 @@ class Sinusoidal(PositionalEncoding):
             raise ConfigError(f"base must be a number greater than 1, got {base}", hint="positions_options.base=10000")
         if not 0 < scale < float("inf"):
             raise ConfigError(f"scale must be a positive number, got {scale}", hint="positions_options.scale=1.0")
-        self.base = base
-        self.scale = scale
+        if layout not in ("half", "interleaved"):
+            raise ConfigError(f"layout must be half or interleaved, got {layout!r}")
+        self.base, self.scale, self.layout = base, scale, layout
+        self.log_scale = nn.Parameter(torch.tensor([scale]).log()) if learnable else None
 
     def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
         half = self.size.d_model // 2
         # Not a buffer: `.to(bfloat16)` would round the frequencies and move every angle.
         frequency = self.base ** (torch.arange(half, device=x_TD.device, dtype=torch.float64) / -half)
-        angle = p.coordinate.unsqueeze(-1).float() * frequency.float()
-        return x_TD + (self.scale * torch.cat([angle.sin(), angle.cos()], dim=-1)).to(x_TD.dtype)
+        exact = torch.promote_types(x_TD.dtype, torch.float32)
+        angle = p.coordinate.unsqueeze(-1).to(exact) * frequency.to(exact)
+        sin, cos = angle.sin(), angle.cos()
+        waves = torch.cat([sin, cos], -1) if self.layout == "half" else torch.stack([sin, cos], -1).flatten(-2)
+        scale = self.scale if self.log_scale is None else self.log_scale.to(waves.dtype).exp()
+        return x_TD + (scale * waves).to(x_TD.dtype)

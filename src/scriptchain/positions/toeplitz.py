@@ -13,6 +13,7 @@ from ..errors import ConfigError
 from ._bias import Bias, Distance
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._tables import at_distance
 
 
 @final
@@ -45,11 +46,7 @@ class Toeplitz(PositionalEncoding):
         return Distance(self._curve, p, like=q_THE)
 
     def _curve(self, delta: Float[Tensor, "*S"]) -> Float[Tensor, "H *S"]:
-        place = delta.clamp(-self.reach, self.reach) + self.reach
-        below = place.floor()
-        table = self.table.to(delta.dtype)
-        left, right = table[:, below.long()], table[:, place.ceil().long()]
-        return left + (place - below) * (right - left)
+        return at_distance(self.table, delta)
 
     @classmethod
     def num_parameters(cls, size: Size) -> int:

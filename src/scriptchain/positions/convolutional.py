@@ -1,0 +1,64 @@
+"""Convolutional positions: each token takes up a weighted sum of its neighbors, channel by channel.
+
+x[t] + sum over o of weight[o] * x[t + o], o = -kernel // 2 .. kernel // 2, within the text.
+"""
+
+from typing import final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+from ._positions import Positions
+from ._protocol import PositionalEncoding, Size
+
+
+@final
+class Convolutional(PositionalEncoding):
+    """A depth-wise convolution over the tokens of a text, whatever pads stand between; it starts at 0, no positions.
+
+    It sees the order of neighbors and no coordinate, so position policies do not move it.
+
+    *Raises*: ConfigError for a kernel that is even or below 3.
+    *Source*: arXiv 2102.10882.
+    """
+
+    acts = "added to the stream"
+    learns = "3 x d_model"
+    direction_aware = True
+    source = "arXiv 2102.10882"
+
+    def __init__(self, size: Size, *, kernel: int = 3):
+        super().__init__(size)
+        if kernel < 3 or kernel % 2 == 0:
+            raise ConfigError(f"kernel must be odd and at least 3, got {kernel}", hint="positions_options.kernel=3")
+        self.weight = nn.Parameter(torch.zeros(kernel, size.d_model))
+
+    def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
+        exact = torch.promote_types(x_TD.dtype, torch.float32)
+        front_BLD = x_TD.reshape(1, -1, x_TD.shape[-1]).to(exact) if p.packed else _to_front(x_TD.to(exact), p)
+        # In a stream the tokens of a text stand together already, and each knows its index.
+        place = p.index.reshape(1, -1) if p.packed else torch.arange(x_TD.shape[1], device=x_TD.device)
+        length = p.length.reshape(1, -1) if p.packed else p.length
+        reach = len(self.weight) // 2
+        wide_BLD = nn.functional.pad(front_BLD, (0, 0, reach, reach))
+        added_BLD = torch.zeros_like(front_BLD)
+        for column, weight_D in enumerate(self.weight.to(exact)):
+            neighbor = place + (column - reach)
+            inside = ((neighbor >= 0) & (neighbor < length)).unsqueeze(-1)
+            shifted_BLD = wide_BLD.narrow(1, column, front_BLD.shape[1])
+            added_BLD = added_BLD + weight_D * shifted_BLD.masked_fill(~inside, 0)
+        if not p.packed:
+            added_BLD = added_BLD.gather(1, p.index.unsqueeze(-1).expand_as(added_BLD))
+        return x_TD + added_BLD.reshape(x_TD.shape).to(x_TD.dtype)
+
+    @classmethod
+    def num_parameters(cls, size: Size) -> int:
+        return 3 * size.d_model
+
+
+def _to_front(x_BLD: Float[Tensor, "B L D"], p: Positions) -> Float[Tensor, "B L D"]:
+    """Real tokens in the first places of each row, 0 behind them."""
+    kept = x_BLD.masked_fill(~p.valid.unsqueeze(-1), 0)
+    return torch.zeros_like(kept).scatter_add(1, p.index.unsqueeze(-1).expand_as(kept), kept)

@@ -1,0 +1,91 @@
+"""TUPE: positions meet positions in a product of their own, apart from what tokens say; [CLS] stands outside.
+
+bias[h, i, j] = u[i] . w[j] / sqrt(E) + table[h, j - i], u and w from normed position vectors; one learned number a
+head where the query is special, another where only the key is.
+"""
+
+from typing import final
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from ..errors import ConfigError
+from ._bias import Bias, Distance, LowRank, rows_of
+from ._positions import Positions
+from ._protocol import PositionalEncoding, Size
+from ._tables import at_coordinate, at_distance
+
+
+@final
+class Tupe(PositionalEncoding):
+    """A vector a position, its norm, two projections, a table of distances, and two numbers for [CLS].
+
+    `query`, the distances and the numbers of [CLS] start at 0, which is no positions. The paper divides content and
+    positions by sqrt(2E) and shares all of it between layers (`positions_shared`); ours divides by sqrt(E), a factor
+    of the projections, and learns each distance up to `reach`, all of them by default, where the paper has T5's buckets.
+
+    *Raises*: ConfigError if `reach` is less than 1.
+    *Source*: arXiv 2006.15595.
+    """
+
+    acts = "position by position"
+    every_layer = True
+    learns = "(max_seq_len + 2 + 2 x d_model) x d_model + (2 x max_seq_len + 1) x num_heads"
+    shift_invariant = False
+    direction_aware = True
+    length_limit = "max_seq_len"
+    encoder_form = "ours"
+    source = "arXiv 2006.15595"
+
+    def __init__(self, size: Size, *, reach: int | None = None):
+        super().__init__(size)
+        reach = size.max_seq_len - 1 if reach is None else reach
+        if reach < 1:
+            raise ConfigError(
+                f"reach must be at least 1, got {reach}", hint=f"positions_options.reach={size.max_seq_len - 1}"
+            )
+        width = size.d_model
+        self.limit = size.max_seq_len
+        self.vectors = nn.Parameter(torch.empty(size.max_seq_len, width).normal_(std=1.0))
+        self.norm_weight, self.norm_bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+        self.query = nn.Parameter(torch.zeros(width, width))
+        self.key = nn.Parameter(torch.empty(width, width).normal_(std=width**-0.5))
+        self.table = nn.Parameter(torch.zeros(size.num_heads, 2 * reach + 1))
+        self.special = nn.Parameter(torch.zeros(2, size.num_heads))  # of a special query, of a special key
+
+    def bias(
+        self, x_TD: Float[Tensor, "*T D"], q_THE: Float[Tensor, "*T H E"], k_THE: Float[Tensor, "*T H E"], p: Positions
+    ) -> Bias:
+        exact = torch.promote_types(q_THE.dtype, torch.float32)
+        normed_RD = nn.functional.layer_norm(
+            self.vectors.to(exact), self.vectors.shape[1:], self.norm_weight.to(exact), self.norm_bias.to(exact)
+        )
+        u_THE, w_THE = (
+            at_coordinate(nn.functional.linear(normed_RD, weight.to(exact)), p.coordinate).unflatten(
+                -1, (self.size.num_heads, -1)
+            )
+            for weight in (self.query, self.key)
+        )
+        tied = LowRank(u_THE * q_THE.shape[-1] ** -0.5, w_THE, p) + Distance(
+            lambda delta: at_distance(self.table, delta), p, like=q_THE
+        )
+        return Untied(tied, self.special.to(exact), rows_of(p.special, p))
+
+    @classmethod
+    def num_parameters(cls, size: Size) -> int:
+        return (size.max_seq_len + 2 + 2 * size.d_model) * size.d_model + (2 * size.max_seq_len + 1) * size.num_heads
+
+
+class Untied(Bias):
+    """Another bias, save where a special token is the query or the key."""
+
+    def __init__(self, tied: Bias, numbers_2H: Float[Tensor, "2 H"], special_BL: Bool[Tensor, "B L"]):
+        self.tied = tied
+        self.numbers = numbers_2H
+        self.special = special_BL
+
+    def dense(self) -> Float[Tensor, "batch heads queries keys"]:
+        of_query, of_key = self.numbers[:, None, :, None, None]
+        keys = torch.where(self.special[:, None, None, :], of_key, self.tied.dense())
+        return torch.where(self.special[:, None, :, None], of_query, keys)
