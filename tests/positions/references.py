@@ -97,8 +97,8 @@ class Rope(Reference):
                     w = math.pow(base, -2 * c / (2 * pairs))
                     if self.options.get("scaling") == "linear":  # 2306.15595, equation 4
                         w /= factor
-                    if "log_frequency" in self.parameters:
-                        w = math.exp(self.parameters["log_frequency"][head][c])
+                    if "log_stretch" in self.parameters:
+                        w *= math.exp(self.parameters["log_stretch"][head][c])
                     one, two = (2 * c, 2 * c + 1) if self.options.get("layout") == "interleaved" else (c, c + pairs)
                     a, b = x_LHE[place, head, one], x_LHE[place, head, two]
                     cos, sin = math.cos(coordinate * w), math.sin(coordinate * w)

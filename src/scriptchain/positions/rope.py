@@ -22,7 +22,8 @@ class Rope(PositionalEncoding):
     `layout` "half" pairs channel c with c + width / 2, "interleaved" (the paper's) pairs 2c with 2c + 1; they differ
     by a permutation of channels, so weights cannot be moved between them as they are. `partial` is the share of a
     head's channels that turn at all (rounded down to pairs); `p` is the share of frequencies that is kept, from the
-    highest, the rest being 0 (p-RoPE). `learnable` trains log w for each head, starting at the values above.
+    highest, the rest being 0 (p-RoPE). `learnable` trains a factor of each frequency and head by its logarithm, which
+    starts at 0: what a cast to a half type rounds is the change alone.
     `factor` stretches a trained model to texts that many times longer: with `scaling` "linear" (position
     interpolation) every angle is divided by it, with "ntk" the base grows so that the lowest frequency is divided by it
     and the highest is kept.
@@ -67,19 +68,15 @@ class Rope(PositionalEncoding):
         self.divisor = factor if scaling == "linear" else 1.0
         self.base = base * factor ** (self.pairs / (self.pairs - 1)) if scaling == "ntk" else base
         self.kept = max(1, round(self.pairs * p))  # the highest frequencies come first
-        self.log_frequency = None
-        if learnable:
-            start = self._frequency("cpu").log().float()
-            self.log_frequency = nn.Parameter(start.expand(size.num_heads, -1).clone())
+        self.log_stretch = nn.Parameter(torch.zeros(size.num_heads, self.kept)) if learnable else None
 
     def rotate(
         self, q_THE: Float[Tensor, "*T H E"], k_THE: Float[Tensor, "*T H E"], p: Positions
     ) -> tuple[Float[Tensor, "*T H E"], Float[Tensor, "*T H E"]]:
         exact = torch.promote_types(q_THE.dtype, torch.float32)
-        if self.log_frequency is None:
-            frequency = self._frequency(q_THE.device).unsqueeze(0).to(exact)
-        else:
-            frequency = self.log_frequency.to(exact).exp()
+        frequency = self._frequency(q_THE.device).unsqueeze(0).to(exact)
+        if self.log_stretch is not None:
+            frequency = frequency * self.log_stretch.to(exact).exp()
         frequency = nn.functional.pad(frequency, (0, self.pairs - self.kept))
         angle_THC = p.coordinate.to(exact)[..., None, None] * frequency
         cos_THC, sin_THC = angle_THC.cos().to(q_THE.dtype), angle_THC.sin().to(q_THE.dtype)

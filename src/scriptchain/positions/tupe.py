@@ -23,7 +23,7 @@ class Tupe(PositionalEncoding):
 
     `query`, the distances and the numbers of [CLS] start at 0, which is no positions. The paper divides content and
     positions by sqrt(2E) and shares all of it between layers (`positions_shared`); ours divides by sqrt(E), a factor
-    of the projections, and learns each distance up to `reach`, all of them by default, where the paper has T5's buckets.
+    of the projections. Where the paper has T5's buckets, ours learns each distance up to `reach`, by default all.
 
     *Raises*: ConfigError if `reach` is less than 1.
     *Source*: arXiv 2006.15595.
