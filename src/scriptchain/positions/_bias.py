@@ -93,6 +93,9 @@ class Distance(Bias):
             return self._at(delta.to(self.dtype), rows_of(self.p.length, self.p).unsqueeze(-1)).transpose(0, 1)
         far = delta + (delta.shape[-1] - 1)  # one value a distance, and a text where its length matters
         curve = self._at(distances(self.p, self.dtype), rows_of(self.p.length, self.p)[:, :1])
+        if self.p.contiguous:
+            square = as_square(curve)
+            return square.transpose(0, 1) if self.by_length else square.unsqueeze(0)
         if not self.by_length:
             return curve[:, far].transpose(0, 1)
         batch = torch.arange(len(far), device=far.device)[:, None, None]
@@ -126,8 +129,11 @@ class Profile(Bias):
         side = self.side_BHTM.to(self.dtype)
         if counted(self.p):
             products = side @ self.basis(distances(self.p, self.dtype))  # one a token and distance
-            far = (delta + (delta.shape[-1] - 1)).unsqueeze(1)
-            scores = products.gather(-1, far.expand(-1, side.shape[1], -1, -1))
+            if self.p.contiguous:  # a key meets the queries before it at positive distances: the other way round
+                scores = _skewed(products.flip(-1) if self.of == "key" else products)
+            else:
+                far = (delta + (delta.shape[-1] - 1)).unsqueeze(1)
+                scores = products.gather(-1, far.expand(-1, side.shape[1], -1, -1))
         else:
             basis = self.basis(delta.to(self.dtype))  # heads, columns, batch, own tokens, other tokens
             scores = torch.einsum("bhtm,hmbto->bhto", side, basis.expand(side.shape[1], *basis.shape[1:]))
@@ -151,7 +157,11 @@ class RelativeValue(Bias):
         return torch.zeros(1, 1, 1, 1, dtype=self.dtype, device=self.p.valid.device)
 
     def values(self, weights_BHQK: Float[Tensor, "B H Q K"]) -> Float[Tensor, "B H Q F"]:
-        basis_FBQK = self.basis(between(self.p).to(self.dtype))
+        if counted(self.p) and self.p.contiguous:
+            basis_FBQK = as_square(self.basis(distances(self.p, self.dtype))).unsqueeze(1)
+            basis_FBQK = basis_FBQK.expand(-1, len(weights_BHQK), -1, -1)
+        else:
+            basis_FBQK = self.basis(between(self.p).to(self.dtype))
         return torch.einsum("bhqk,fbqk->bhqf", weights_BHQK.to(self.dtype), basis_FBQK).to(weights_BHQK.dtype)
 
 
@@ -195,6 +205,20 @@ def distances(p: Positions, dtype: torch.dtype) -> Float[Tensor, "points"]:
     """All that can lie between two tokens of a batch of counted positions: 1 - L .. L - 1."""
     length = p.index.shape[-1]
     return torch.arange(1 - length, length, device=p.index.device, dtype=dtype)
+
+
+def as_square(curve: Float[Tensor, "*X points"]) -> Float[Tensor, "*X L L"]:
+    """The values of distances 1 - L .. L - 1 where query i and key j meet, columns standing as far apart as tokens."""
+    return curve.unfold(-1, (curve.shape[-1] + 1) // 2, 1).flip(-2)
+
+
+def _skewed(products: Float[Tensor, "*X L points"]) -> Float[Tensor, "*X L L"]:
+    """The same where each query has values of its own: row i begins L - 1 - i columns later."""
+    length = products.shape[-2]
+    if length == 1:
+        return products
+    flat = products.flatten(-2).narrow(-1, length - 1, length * (2 * length - 2))
+    return flat.unflatten(-1, (length, 2 * length - 2))[..., :length]
 
 
 def rows_of(x_T: Shaped[Tensor, "*T"], p: Positions) -> Shaped[Tensor, "B L"]:

@@ -23,6 +23,8 @@ class Positions:
     length: number of real tokens in that sequence
     special: tokens such as [CLS] that stand outside the text's order
     packed: True for a stream of sequences one behind another, without pads
+    contiguous: whether it is known that no pad stands between two tokens of a sequence, so that columns are as far
+        apart as indices; compiled and exported code never asks
     """
 
     coordinate: Num[Tensor, "*T"]
@@ -32,6 +34,7 @@ class Positions:
     length: Int[Tensor, "*T"]
     special: Bool[Tensor, "*T"]
     packed: bool = False
+    contiguous: bool = False
 
     def __post_init__(self) -> None:
         if self.coordinate.is_floating_point() and self.coordinate.dtype not in (torch.float32, torch.float64):
@@ -50,7 +53,14 @@ class Positions:
         index = (counted.cumsum(1) - 1).clamp(min=0) * counted
         length = counted.sum(1, keepdim=True).expand_as(index)
         segment = torch.arange(index.shape[0], device=index.device).unsqueeze(1).expand_as(index)
-        return cls(index, index, valid, segment, length, torch.zeros_like(valid) if special is None else special)
+        contiguous = False
+        if not torch.compiler.is_compiling():
+            begins = (valid[:, 1:] & ~valid[:, :-1]).sum(1) + valid[:, :1].sum(1)
+            contiguous = bool((begins <= 1).all())
+        return cls(
+            index, index, valid, segment, length,
+            torch.zeros_like(valid) if special is None else special, contiguous=contiguous,
+        )  # fmt: skip
 
     @classmethod
     def from_lengths(cls, lengths: Int[Tensor, "B"], max_length: int | None = None) -> "Positions":
@@ -83,7 +93,7 @@ class Positions:
         valid = torch.ones_like(segment, dtype=torch.bool)
         return cls(
             index, index, valid, run.reshape(segment.shape), length.reshape(segment.shape),
-            torch.zeros_like(valid) if special is None else special, packed=True,
+            torch.zeros_like(valid) if special is None else special, packed=True, contiguous=True,
         )  # fmt: skip
 
     def at(self, coordinate: Num[Tensor, "*T"]) -> "Positions":

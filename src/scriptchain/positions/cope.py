@@ -48,24 +48,19 @@ class Cope(PositionalEncoding):
         exact = torch.promote_types(q_THE.dtype, torch.float32)
         q_BHQE, k_BHKE = batched(q_THE.to(exact), p), batched(k_THE.to(exact), p)
         scale = q_BHQE.shape[-1] ** -0.5
-        gates = (scale * (q_BHQE @ k_BHKE.transpose(-1, -2))).sigmoid()
-        behind, ahead = _sides(p)
-        left = gates.masked_fill(~behind, 0).flip(-1).cumsum(-1).flip(-1)
-        right = gates.masked_fill(~ahead, 0).cumsum(-1)
-        return Dense(
-            torch.where(
-                behind, self._read(scale * q_BHQE, left, self.left), self._read(scale * q_BHQE, right, self.right)
-            )
-        )
-
-    def _read(
-        self, q_BHQE: Float[Tensor, "B H Q E"], count: Float[Tensor, "B H Q K"], table_EP: Float[Tensor, "E P"]
-    ) -> Float[Tensor, "B H Q K"]:
-        products = q_BHQE @ table_EP.to(q_BHQE.dtype)
-        count = count.clamp(max=table_EP.shape[1] - 1)
+        own, ahead = _sides(p)
+        gates = (scale * (q_BHQE @ k_BHKE.transpose(-1, -2))).sigmoid().masked_fill(~own, 0)
+        upto = gates.cumsum(-1)
+        here, gate = (t.diagonal(dim1=-2, dim2=-1).unsqueeze(-1) for t in (upto, gates))
+        last = self.left.shape[1] - 1
+        count = torch.where(ahead, upto - here + gate, here - upto + gates).clamp(0, last)
         below = count.floor()
-        low, high = products.gather(-1, below.long()), products.gather(-1, count.ceil().long())
-        return low + (count - below) * (high - low)
+        # Both tables stand in one, the right behind the left, so that each count is looked up once.
+        products = scale * (q_BHQE @ torch.cat([self.left, self.right], 1).to(exact))
+        side = torch.where(ahead, last + 1, 0)
+        low = products.gather(-1, below.long() + side)
+        high = products.gather(-1, count.ceil().long() + side)
+        return Dense(low + (count - below) * (high - low))
 
     @classmethod
     def num_parameters(cls, size: Size) -> int:
@@ -73,8 +68,7 @@ class Cope(PositionalEncoding):
 
 
 def _sides(p: Positions) -> tuple[Bool[Tensor, "B 1 Q K"], Bool[Tensor, "B 1 Q K"]]:
-    """Which keys of its own text a query has behind it, and which ahead; itself is on both sides."""
+    """Which keys are of the query's own text, and which stand behind it in reading order."""
     index, segment, valid = (rows_of(t, p) for t in (p.index, p.segment, p.valid))
     own = (segment.unsqueeze(-1) == segment.unsqueeze(-2)) & valid.unsqueeze(-2)
-    far = index.unsqueeze(-2) - index.unsqueeze(-1)
-    return (own & (far <= 0)).unsqueeze(1), (own & (far >= 0)).unsqueeze(1)
+    return own.unsqueeze(1), (index.unsqueeze(-2) > index.unsqueeze(-1)).unsqueeze(1)
