@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(PIP_ARGS)
 DEMO := build/demo
 
-.PHONY: demo test lint test-slow bench clean
+.PHONY: demo test lint test-slow bench docs clean
 
 demo: .venv/train
 	$(BIN)/scriptchain train emotions --output $(DEMO) --force
@@ -26,6 +26,9 @@ lint: .venv/dev
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
+
+docs: .venv/dev
+	$(BIN)/python docs/generate.py
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/seed_folds.py

@@ -25,6 +25,24 @@ def pytest_configure() -> None:
     torch.set_num_threads(1)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many encodings passed how many laws: a row of tests/positions/rows.py and a file of laws are one."""
+    held = {
+        (report.nodeid.split("::")[0], row)
+        for report in terminalreporter.getreports("passed")
+        for row in [report.nodeid.rpartition("[")[2].split("-")[0].rstrip("]")]
+        if report.nodeid.startswith("tests/positions/test_") and row
+    }
+    if held:
+        from scriptchain.positions import names
+
+        pairs = {(law, row) for law, row in held if row in names()}
+        laws = {law for law, _ in pairs}
+        terminalreporter.write_line(
+            f"{len(pairs)} pairs of encoding x law hold: {len({row for _, row in pairs})} encodings, {len(laws)} laws"
+        )
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CSV of 160 labelled rows with two classes, `good` and `bad`."""

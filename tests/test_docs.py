@@ -94,3 +94,17 @@ def test_the_demo_trains_predicts_and_says_where_the_pictures_are(tmp_path):
     for name in ("curves.png", "confusion.png", "positions.png", "report.html"):
         assert str(out / name) in lines[-1]
         assert (out / name).exists()
+
+
+def test_the_pages_of_encodings_are_the_ones_the_code_generates():
+    import runpy
+
+    from scriptchain.positions import names
+
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    folder = ROOT / "docs" / "encodings"
+    assert {file.stem for file in folder.iterdir()} == {*names(), "README"}
+    assert (folder / "README.md").read_text("utf-8") == generate["index"](), "run python docs/generate.py"
+    for name in names():
+        assert (folder / f"{name}.md").read_text("utf-8") == generate["page"](name), "run python docs/generate.py"
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG"), name

@@ -19,11 +19,11 @@ FORMATS = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Da
 DISTANCE = "distance: key's position - query's (tokens)"
 
 
-def picture(encoding: PositionalEncoding, name: str, kind: str) -> bytes:
+def picture(encoding: PositionalEncoding, name: str, kind: str, dpi: int = 130) -> bytes:
     """What the encoding does, as an image file; `kind` is pdf, png or svg."""
     with style():
         content = io.BytesIO()
-        draw(encoding, name).savefig(content, format=kind, dpi=130, metadata=FORMATS[kind])
+        draw(encoding, name).savefig(content, format=kind, dpi=dpi, metadata=FORMATS[kind])
     return content.getvalue()
 
 
