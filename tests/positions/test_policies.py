@@ -176,3 +176,11 @@ def test_the_sum_of_encodings_is_the_sum_of_what_they_do():
     assert both.every_layer
     assert len(both.get_submodule("parts")) == 3
     assert not torch.equal(both.embed(x, p), x)
+
+
+def test_causal_encodings_are_refused_by_name():
+    with pytest.raises(ConfigError) as error:
+        positions.build("xpos", SIZE, {})
+    assert str(error.value) == (
+        "positions must look to both sides, got 'xpos', which a causal model alone can use; hint: positions=rope"
+    )

@@ -13,6 +13,9 @@ from ._compose import Composed
 from ._containers import Container, PerLayer, Together, in_stack
 from ._protocol import PositionalEncoding, Size
 
+# Published for causal models only: what they add cannot look to both sides.
+CAUSAL = {"xpos": "rope", "path": "forgetting"}
+
 
 def names() -> list[str]:
     """File stems of this folder; the same word is the CLI value and the config key."""
@@ -23,6 +26,9 @@ def names() -> list[str]:
 
 def load(name: str) -> type[PositionalEncoding]:
     """The class behind a name. Raises ConfigError naming the nearest encoding."""
+    if name in CAUSAL:
+        raise ConfigError(f"positions must look to both sides, got {name!r}, which a causal model alone can use",
+                          hint=f"positions={CAUSAL[name]}")  # fmt: skip
     if name not in names():
         close = difflib.get_close_matches(name, names(), n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"the encodings are {', '.join(names())}"
