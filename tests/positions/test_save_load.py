@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
+from scriptchain.errors import UsageError
 from scriptchain.model.pipeline import Network
 from scriptchain.positions import Learned, Size
 
@@ -68,7 +69,7 @@ def test_a_limit_is_a_limit(row):
         longer.load_state_dict(short.state_dict())
     (ids,) = texts(longest + 1)
     assert short(ids[None, :longest], torch.ones(1, longest, dtype=torch.bool)).isfinite().all()
-    with pytest.raises(IndexError):
+    with pytest.raises(UsageError, match="the rows of the table, got"):
         short(ids[None], torch.ones(1, longest + 1, dtype=torch.bool))
 
 
