@@ -40,7 +40,7 @@ def check_attention(
         assert distance < 1e-10, f"attention must equal the slow loop, is {distance} away"
 
 
-@pytest.mark.parametrize("backend", ["auto", "fused", "dense"])
+@pytest.mark.parametrize("backend", ["auto", "fused", "dense", "blockwise"])
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
 @pytest.mark.parametrize("form", range(len(FORMS)), ids=FORMS)
 def test_attention(form, bias, backend):
@@ -51,7 +51,7 @@ def test_attention(form, bias, backend):
 @given(
     st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=3),
     st.booleans(),
-    st.sampled_from(["fused", "dense"]),
+    st.sampled_from(["fused", "dense", "blockwise"]),
 )
 @settings(deadline=None, max_examples=30)
 def test_any_mask(mask, bias, backend):
@@ -74,17 +74,17 @@ def test_the_law_bites(fault, form):
         check_attention(fault, streams(6)[form], scale=0.37, bias=True)
 
 
-@pytest.mark.parametrize("backend", ["fused", "dense"])
+@pytest.mark.parametrize("backend", ["fused", "dense", "blockwise"])
 def test_the_scale_is_what_it_is_told_for_wider_queries(backend):
     """A rotation may widen queries and keys by zeros: with the same scale it is the same attention."""
     p = streams(6)[0]
     q, k, v = (draw(*p.valid.shape, HEADS, 3, seed=seed) for seed in range(3))
-    wide = [torch.nn.functional.pad(part, (0, 5)) for part in (q, k)]
+    wide_q, wide_k = (torch.nn.functional.pad(part, (0, 5)) for part in (q, k))
     narrow = attend(q, k, v, p, scale=0.4, backend=backend)
-    assert difference(narrow, attend(*wide, v, p, scale=0.4, backend=backend)) < 1e-6
+    assert difference(narrow, attend(wide_q, wide_k, v, p, scale=0.4, backend=backend)) < 1e-6
 
 
-@pytest.mark.parametrize("backend", ["fused", "dense"])
+@pytest.mark.parametrize("backend", ["fused", "dense", "blockwise"])
 def test_dropout_removes_weights_and_scales_the_rest(backend):
     p = Positions.from_lengths(torch.tensor([8]))
     even, ones = torch.zeros(1, 8, 2, 4), torch.ones(1, 8, 2, 200)
@@ -107,7 +107,7 @@ def test_nothing_is_drawn_without_dropout():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("backend", ["fused", "dense"])
+@pytest.mark.parametrize("backend", ["fused", "dense", "blockwise"])
 def test_large_scores_do_not_overflow(backend):
     p = Positions.from_lengths(torch.tensor([3]))
     q = draw(1, 3, HEADS, 4) * 1e4

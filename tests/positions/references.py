@@ -208,13 +208,16 @@ class Convolutional(Reference):
 
     def embed(self, x_LD: Array, t: Array) -> Array:
         weight = self.parameters["weight"]
-        added = x_LD.copy()
+        added = np.zeros_like(x_LD)
         for place in range(len(x_LD)):
             for column in range(len(weight)):
                 neighbor = place + column - len(weight) // 2
                 if 0 <= neighbor < len(x_LD):
-                    added[place] += weight[column] * x_LD[neighbor]
-        return added
+                    own = weight[column]
+                    added[place] += x_LD[neighbor] @ own if own.ndim == 2 else x_LD[neighbor] * own
+            if self.options.get("mix"):
+                added[place] = [0.5 * z * (1 + math.erf(z / math.sqrt(2))) for z in added[place]]
+        return x_LD + added
 
 
 class Pope(Reference):

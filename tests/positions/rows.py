@@ -113,6 +113,7 @@ ROWS = [
     Row("distance_profile", references.DistanceProfile, {"reach": 3, "profiles": 2}, direction_aware=True),
     Row("convolutional", references.Convolutional, direction_aware=True),
     Row("convolutional", references.Convolutional, {"kernel": 5}, direction_aware=True),
+    Row("convolutional", references.Convolutional, {"mix": True}, direction_aware=True),
     Row("fourier", references.Fourier, **ABSOLUTE),
     Row("fourier", references.Fourier, {"base": 200.0, "std": 0.1}, **ABSOLUTE),
     Row("offset", references.Offset, order_aware=False),

@@ -1,5 +1,7 @@
 """Attention over padded batches and packed streams, with any bias."""
 
 from .attend import attend
+from .choice import explain
+from .table import Toeplitz
 
-__all__ = ["attend"]
+__all__ = ["Toeplitz", "attend", "explain"]

@@ -5,16 +5,19 @@ B batch (1 when packed), Q queries, K keys.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..errors import UsageError
 from ..positions import Bias, Positions
-from .dense import dense_attention
+from .choice import Backend, choose
+from .dense import allowed, dense_attention
+from .forms import of_distance
+from .rows import row_attention
+from .table import placed
+from .texts import text_attention
 
 Recorder = Callable[[str, Tensor], None]
 
@@ -29,41 +32,53 @@ def attend(
     bias: Bias | None = None,
     dropout: float = 0.0,
     trace: Recorder | None = None,
-    backend: Literal["auto", "fused", "dense"] = "auto",
+    backend: Backend = "auto",
 ) -> Float[Tensor, "*T H F"]:
     """Each token's weighted mean of the values of its own sequence; pads and other sequences never count.
 
     `scale` multiplies the products of queries and keys, usually 1 / sqrt of the projection's head width; `dropout`
     is the share of weights set to zero (0 outside training). `trace(name, tensor)` receives `scores` and `weights`,
-    which the fused kernel never forms, so tracing goes the dense way.
+    which only the dense way forms. "auto" forms what is L x L where it is small, and beyond that goes "blockwise", in
+    memory that grows with the length alone; `explain` says which it takes. Pads are 0 there, and second derivatives
+    are refused.
 
-    *Raises*: UsageError if `backend="fused"` is asked together with `trace`.
+    *Raises*: UsageError if `backend` is "fused" or "blockwise" together with `trace` or a bias that acts on values,
+    and for a `Toeplitz` table that does not fit.
     *Source*: arXiv 1706.03762.
     """
-    if backend == "fused" and trace is not None:
-        raise UsageError("backend must be 'dense' or 'auto' with trace, got 'fused'", hint="backend='auto'")
-    packed = p.packed and q_THE.dim() == 3
-    q_BHQE, k_BHKE, v_BHKF = ((t.unsqueeze(0) if packed else t).transpose(1, 2) for t in (q_THE, k_THE, v_THF))
-    allowed = _allowed(p)
-    # Exporters take the fused kernel apart, and with a bias into strides other than those that they traced.
-    exported = bias is not None and backend == "auto" and torch.compiler.is_exporting()
-    on_values = bias is not None and bias.acts_on_values
-    if trace is not None or backend == "dense" or exported or on_values:
-        y_BHQF = dense_attention(q_BHQE, k_BHKE, v_BHKF, allowed, scale, bias, dropout, trace)
+    bias = placed(bias, p, q_THE.shape[-2])
+    way, _ = choose(q_THE, p, bias, dropout, trace is not None, backend)
+    if way == "blockwise":
+        kind = q_THE.device.type
+        if torch.is_autocast_enabled(kind):  # one type for the kernel; what is summed over blocks stays exact
+            q_THE, k_THE, v_THF = (t.to(torch.get_autocast_dtype(kind)) for t in (q_THE, k_THE, v_THF))
+        with torch.autocast(kind, enabled=False):
+            return _blockwise(q_THE, k_THE, v_THF, p, scale, bias, dropout)
+    q_BHQE, k_BHKE, v_BHKF = (_heads_first(t) for t in (q_THE, k_THE, v_THF))
+    if way == "dense":
+        y_BHQF = dense_attention(q_BHQE, k_BHKE, v_BHKF, allowed(p), scale, bias, dropout, trace)
     else:
-        mask = allowed
+        mask = allowed(p)
         if bias is not None:
-            mask = bias.dense().to(q_THE.dtype).masked_fill(~allowed, float("-inf"))
+            mask = bias.dense().to(q_THE.dtype).masked_fill(~mask, float("-inf"))
         y_BHQF = scaled_dot_product_attention(q_BHQE, k_BHKE, v_BHKF, attn_mask=mask, dropout_p=dropout, scale=scale)
+    return _tokens_first(y_BHQF, v_THF)
+
+
+def _blockwise(
+    q: Tensor, k: Tensor, v: Tensor, p: Positions, scale: float, bias: Bias | None, dropout: float
+) -> Float[Tensor, "*T H F"]:
+    if of_distance(bias, q):
+        return text_attention(q, k, v, p, scale=scale, bias=bias, dropout=dropout)
+    q_BHQE, k_BHKE, v_BHKF = (_heads_first(t) for t in (q, k, v))
+    y_BHQF = row_attention(q_BHQE, k_BHKE, v_BHKF, p, scale=scale, bias=bias, dropout=dropout)
+    return _tokens_first(y_BHQF, v)
+
+
+def _heads_first(x_THE: Float[Tensor, "*T H E"]) -> Float[Tensor, "B H Q E"]:
+    return (x_THE.unsqueeze(0) if x_THE.dim() == 3 else x_THE).transpose(1, 2)
+
+
+def _tokens_first(y_BHQF: Float[Tensor, "B H Q F"], like: Float[Tensor, "*T H F"]) -> Float[Tensor, "*T H F"]:
     y_BQHF = y_BHQF.transpose(1, 2)
-    return y_BQHF.squeeze(0) if packed else y_BQHF
-
-
-def _allowed(p: Positions) -> Bool[Tensor, "B 1 #Q K"]:
-    """Which keys a query may see."""
-    if p.packed:
-        segment = p.segment.reshape(1, -1)
-        return (segment.unsqueeze(2) == segment.unsqueeze(1)).unsqueeze(1)
-    # A sequence without any token sees all its pads: its output is never read, and no row is all -inf.
-    seen = p.valid | ~p.valid.any(1, keepdim=True)
-    return seen[:, None, None, :]
+    return y_BQHF.squeeze(0) if like.dim() == 3 else y_BQHF

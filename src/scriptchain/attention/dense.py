@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import dropout as drop
 
-from ..positions import Bias
+from ..positions import Bias, Positions
 
 
 def dense_attention(
@@ -31,3 +31,13 @@ def dense_attention(
     weights = drop(weights, dropout, training=dropout > 0)
     output = weights @ v_BHKF
     return output + bias.values(weights) if bias is not None and bias.acts_on_values else output
+
+
+def allowed(p: Positions, at: slice = slice(None)) -> Bool[Tensor, "B 1 #Q K"]:
+    """Which keys the queries `at` may see."""
+    if p.packed:
+        segment = p.segment.reshape(1, -1)
+        return (segment[:, at].unsqueeze(2) == segment.unsqueeze(1)).unsqueeze(1)
+    # A sequence without any token sees all its pads: its output is never read, and no row is all -inf.
+    seen = p.valid | ~p.valid.any(1, keepdim=True)
+    return seen[:, None, None, :]

@@ -24,7 +24,7 @@ class Positions:
     special: tokens such as [CLS] that stand outside the text's order
     packed: True for a stream of sequences one behind another, without pads
     contiguous: whether it is known that no pad stands between two tokens of a sequence, so that columns are as far
-        apart as indices; compiled and exported code never asks
+        apart as indices; compiled, exported and fake runs never ask
     """
 
     coordinate: Num[Tensor, "*T"]
@@ -54,7 +54,7 @@ class Positions:
         length = counted.sum(1, keepdim=True).expand_as(index)
         segment = torch.arange(index.shape[0], device=index.device).unsqueeze(1).expand_as(index)
         contiguous = False
-        if not torch.compiler.is_compiling():
+        if readable(valid):
             begins = (valid[:, 1:] & ~valid[:, :-1]).sum(1) + valid[:, :1].sum(1)
             contiguous = bool((begins <= 1).all())
         return cls(
@@ -99,3 +99,8 @@ class Positions:
     def at(self, coordinate: Num[Tensor, "*T"]) -> "Positions":
         """The same tokens at other coordinates: what a position policy returns."""
         return replace(self, coordinate=coordinate)
+
+
+def readable(x: Tensor) -> bool:
+    """Whether its numbers can be asked for: not while tracing, on fake tensors or on the meta device."""
+    return type(x) is Tensor and x.device.type != "meta" and not torch.compiler.is_compiling()

@@ -1,6 +1,7 @@
-"""Convolutional positions: each token takes up a weighted sum of its neighbors, channel by channel.
+"""Convolutional positions: each token takes up a weighted sum of its neighbors.
 
-x[t] + sum over o of weight[o] * x[t + o], o = -kernel // 2 .. kernel // 2, within the text.
+x[t] + sum over o of weight[o] * x[t + o], o = -kernel // 2 .. kernel // 2, within the text; or with `mix`
+x[t] + gelu(sum over o of weight[o] x[t + o]), each weight a matrix.
 """
 
 from typing import final
@@ -16,12 +17,14 @@ from ._protocol import PositionalEncoding, Size
 
 @final
 class Convolutional(PositionalEncoding):
-    """A depth-wise convolution over the tokens of a text, whatever pads stand between; it starts at 0, no positions.
+    """A convolution over the tokens of a text, whatever pads stand between; it starts at 0, no positions.
 
-    It sees the order of neighbors and no coordinate, so position policies do not move it.
+    By default each channel sees its own neighbors; with `mix` all channels of the neighbors meet in
+    kernel x d_model x d_model numbers, so that a pair of words is a feature before any attention. It sees the order of
+    neighbors and no coordinate: position policies do not move it.
 
     *Raises*: ConfigError for a kernel that is even or below 3.
-    *Source*: arXiv 2102.10882.
+    *Source*: arXiv 2102.10882; through a GELU as in arXiv 2006.11477.
     """
 
     acts = "added to the stream"
@@ -29,11 +32,12 @@ class Convolutional(PositionalEncoding):
     direction_aware = True
     source = "arXiv 2102.10882"
 
-    def __init__(self, size: Size, *, kernel: int = 3):
+    def __init__(self, size: Size, *, kernel: int = 3, mix: bool = False):
         super().__init__(size)
         if kernel < 3 or kernel % 2 == 0:
             raise ConfigError(f"kernel must be odd and at least 3, got {kernel}", hint="positions_options.kernel=3")
-        self.weight = nn.Parameter(torch.zeros(kernel, size.d_model))
+        self.mix = mix
+        self.weight = nn.Parameter(torch.zeros(kernel, size.d_model, *([size.d_model] if mix else [])))
 
     def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
         exact = torch.promote_types(x_TD.dtype, torch.float32)
@@ -44,11 +48,14 @@ class Convolutional(PositionalEncoding):
         reach = len(self.weight) // 2
         wide_BLD = nn.functional.pad(front_BLD, (0, 0, reach, reach))
         added_BLD = torch.zeros_like(front_BLD)
-        for column, weight_D in enumerate(self.weight.to(exact)):
+        for column, weight in enumerate(self.weight.to(exact)):
             neighbor = place + (column - reach)
             inside = ((neighbor >= 0) & (neighbor < length)).unsqueeze(-1)
             shifted_BLD = wide_BLD.narrow(1, column, front_BLD.shape[1])
-            added_BLD = added_BLD + weight_D * shifted_BLD.masked_fill(~inside, 0)
+            shifted_BLD = shifted_BLD.masked_fill(~inside, 0)
+            added_BLD = added_BLD + (shifted_BLD @ weight if self.mix else shifted_BLD * weight)
+        if self.mix:
+            added_BLD = nn.functional.gelu(added_BLD)
         if not p.packed:
             added_BLD = added_BLD.gather(1, p.index.unsqueeze(-1).expand_as(added_BLD))
         return x_TD + added_BLD.reshape(x_TD.shape).to(x_TD.dtype)
