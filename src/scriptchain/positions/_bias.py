@@ -98,7 +98,7 @@ class Distance(Bias):
             return square.transpose(0, 1) if self.by_length else square.unsqueeze(0)
         if not self.by_length:
             return curve[:, far].transpose(0, 1)
-        batch = torch.arange(len(far), device=far.device)[:, None, None]
+        batch = torch.arange(far.shape[0], device=far.device)[:, None, None]
         return curve[:, batch, far].transpose(0, 1)
 
     def _at(self, delta: Tensor, n: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ class RelativeValue(Bias):
     def values(self, weights_BHQK: Float[Tensor, "B H Q K"]) -> Float[Tensor, "B H Q F"]:
         if counted(self.p) and self.p.contiguous:
             basis_FBQK = as_square(self.basis(distances(self.p, self.dtype))).unsqueeze(1)
-            basis_FBQK = basis_FBQK.expand(-1, len(weights_BHQK), -1, -1)
+            basis_FBQK = basis_FBQK.expand(-1, weights_BHQK.shape[0], -1, -1)
         else:
             basis_FBQK = self.basis(between(self.p).to(self.dtype))
         return torch.einsum("bhqk,fbqk->bhqf", weights_BHQK.to(self.dtype), basis_FBQK).to(weights_BHQK.dtype)
