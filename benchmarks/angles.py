@@ -58,7 +58,6 @@ def x_transformers() -> float:
     from x_transformers.x_transformers import RotaryEmbedding, apply_rotary_pos_emb
 
     frequencies, scale = RotaryEmbedding(WIDTH).to(HALF).forward_from_seq_len(LENGTH)
-    frequencies = frequencies.reshape(LENGTH, WIDTH)
     # Which layout it turns is read from the result: the other one leaves the length of a pair.
     turned = {
         layout: apply_rotary_pos_emb(unit(layout).transpose(1, 2), frequencies, scale).transpose(1, 2)
