@@ -15,7 +15,7 @@ from scriptchain.errors import ConfigError, UsageError
 # key, a value that breaks its rule, the rule as the user reads it
 RULES = [
     ("preset", 3, "text"),
-    ("tokenizer", "wordpiece", "one of word, bpe"),
+    ("tokenizer", "wordpiece", "one of word, bpe, whole"),
     ("lowercase", "yes", "true or false"),
     ("lowercase", 1, "true or false"),
     ("vocab_size", 299, "an integer >= 300"),
@@ -169,7 +169,7 @@ def test_a_named_preset_wins_over_the_file_and_small_is_the_default(tmp_path):
     file = tmp_path / "my.toml"
     file.write_text('preset = "seed"\nepochs = 7\n')
     named = configs.resolve("small", file=file)
-    assert (named.preset, named.tokenizer, named.epochs) == ("small", "bpe", 7)
+    assert (named.preset, named.tokenizer, named.epochs) == ("small", "whole", 7)
     assert configs.resolve() == configs.resolve("small")
 
 
@@ -191,7 +191,11 @@ def test_a_named_preset_wins_over_the_file_and_small_is_the_default(tmp_path):
         ("class_weights=balanced", "class_weights", "balanced"),
         ("class_weights.spam=2", "class_weights", {"spam": 2.0}),
         ("class_weights={spam = 2}", "class_weights", {"spam": 2.0}),
-        ("positions_options.std=0.5", "positions_options", {"std": 0.5}),
+        (
+            "positions_options.learned={std = 0.5}",
+            "positions_options",
+            {"learned": {"std": 0.5}, "convolutional": {"mix": True}},
+        ),
         ("positions=a = b", "positions", "a = b"),
     ],
 )
@@ -202,7 +206,7 @@ def test_a_setting_is_toml_or_a_bare_word(setting, key, value):
 def test_dotted_settings_add_to_the_table():
     config = configs.resolve("small", settings=["class_weights.a=2", "class_weights.b=3", "positions_options.x=1"])
     assert config.class_weights == {"a": 2.0, "b": 3.0}
-    assert config.positions_options == {"std": 0.05, "x": 1}
+    assert config.positions_options == {**configs.preset_values("small")["positions_options"], "x": 1}
 
 
 @pytest.mark.parametrize(
@@ -445,5 +449,5 @@ def test_another_encoding_leaves_the_options_of_the_preset_behind(settings, tmp_
 
 
 def test_the_same_encoding_keeps_its_options():
-    assert configs.resolve("small", settings=["positions=learned"]).positions_options == {"std": 0.05}
-    assert configs.resolve("small", overrides={"positions": "learned"}).positions_options == {"std": 0.05}
+    assert configs.resolve("seed", settings=["positions=learned"]).positions_options == {"std": 0.01}
+    assert configs.resolve("seed", overrides={"positions": "learned"}).positions_options == {"std": 0.01}

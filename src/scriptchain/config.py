@@ -33,7 +33,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     preset: str = "small"
 
     # tokens
-    tokenizer: Literal["word", "bpe"] = "bpe"
+    tokenizer: Literal["word", "bpe", "whole"] = "bpe"
     lowercase: bool = True
     vocab_size: Annotated[int, Meta(ge=300, le=10_000_000)] = 8_000
     min_frequency: Count = 2

@@ -137,8 +137,11 @@ USES = [
      "class_weights must name classes of the data, got 'ugly'; hint: the classes are bad, good"),
     ("train data.csv --quiet --set positions=learnt", 2,
      "positions must be a known encoding, got 'learnt'; hint: did you mean 'learned'?"),
-    ("train data.csv --quiet --set positions_options.foo=1", 2,
+    ("train data.csv --quiet --set positions=learned --set positions_options.foo=1", 2,
      "positions_options must be options of 'learned', got 'foo'; hint: its options are std, num_positions"),
+    ("train data.csv --quiet --set positions_options.std=1", 2,
+     "positions_options must be a table for each of learned, convolutional, got std = 1; "
+     "hint: positions_options.learned={...}"),
     ("train data.csv --quiet --device tpu", 2, "device must be one of auto, cpu, cuda, mps, got 'tpu'"),
     ("train data.csv --quiet --device mps", 2,
      "device must be there, got 'mps' on a machine without it; hint: --device cpu"),

@@ -28,7 +28,9 @@ def trained(kind: str, *, length: int = 12, cls: bool = False, lowercase: bool =
     )
 
 
-ALL = {(kind, cls): trained(kind, cls=cls) for kind in ("word", "bpe") for cls in (False, True)}
+ALL = {(kind, cls): trained(kind, cls=cls) for kind in ("word", "bpe", "whole") for cls in (False, True)}
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+WHOLE = trained("whole", length=4096, texts=["the food", "the wine", "🙂 food"])
 every_kind = pytest.mark.parametrize("tokenizer", ALL.values(), ids=[f"{kind}-{cls}" for kind, cls in ALL])
 
 
@@ -52,7 +54,7 @@ def test_a_row_is_never_empty_and_never_too_long_and_every_cut_is_told(tokenizer
 @every_kind
 @pytest.mark.parametrize("text", ["", " ", "\0\u200b", "!?"])
 def test_a_text_without_a_token_is_one_unknown(tokenizer, text):
-    if text == "!?" and tokenizer in (ALL["bpe", False], ALL["bpe", True]):
+    if text == "!?" and tokenizer not in (ALL["word", False], ALL["word", True]):
         assert UNK not in tokenizer.encode([text]).ids[0]  # to bytes, punctuation is something
     else:
         assert tokenizer.encode([text]).ids[0].tolist() == [CLS] * tokenizer.cls + [UNK]
@@ -108,7 +110,7 @@ def test_a_special_token_that_is_typed_is_the_word_in_brackets(name):
     assert word.encode([f"{name} food"]).ids[0].tolist() == [UNK, word.vocabulary["food"]]
 
 
-@pytest.mark.parametrize("kind", ["word", "bpe"])
+@pytest.mark.parametrize("kind", ["word", "bpe", "whole"])
 def test_special_tokens_in_the_training_texts_do_not_become_special(kind):
     tokenizer = trained(kind, texts=["[CLS] one [PAD] two", "[MASK] one"] * 3)
     assert not set(tokenizer.encode(["[PAD] [CLS] [MASK]"]).ids[0].tolist()) & {PAD, CLS, MASK}
@@ -192,10 +194,57 @@ def test_rare_words_are_left_out():
     assert set(tokenizer.vocabulary) == {*SPECIAL, "often", "twice"}
 
 
+# --- whole words ----------------------------------------------------------------------------------------------
+
+
+def whole(*texts: str, lowercase: bool = True) -> Tokenizer:
+    return Tokenizer.train(
+        texts, kind="whole", vocab_size=500, min_frequency=2, lowercase=lowercase, max_seq_len=40, with_cls=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("What is it?", ["Ġwhat", "Ġis", "Ġit", "?"]),
+        ("it isn't a what", ["Ġit", "Ġisn't", "Ġa", "Ġwhat"]),
+        ("what 's it", ["Ġwhat", "Ġ's", "Ġit"]),
+        ("a zebra is a zebu", ["Ġa", "[UNK]", "Ġis", "Ġa", "[UNK]"]),
+        ("what\n  is", ["Ġwhat", "Ġis"]),
+        ("1998 is 1997", ["1998", "Ġis", "19", "9", "7"]),
+        ("it (is) it", ["Ġit", "(", "[UNK]", ")", "Ġit"]),
+    ],
+)
+def test_words_seen_twice_are_one_token_and_rare_ones_are_unknown(text, tokens):
+    tokenizer = whole("What is it? a", "what 's it, isn't a", "isn't it: what 's is", "1998", "in 1998")
+    assert tokenizer.tokens(tokenizer.encode([text]).ids[0].tolist()) == tokens
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Z", "C"], exclude_characters=LETTERS + "İ"), max_size=20))
+def test_no_sign_of_another_script_is_ever_unknown(text):
+    """What has no letter a to z, in lower case either (İ has an i), goes to its bytes: emoji, scripts never seen."""
+    tokenizer = WHOLE
+    ids = tokenizer.encode([text]).ids[0].tolist()
+    assert UNK not in ids or not model_text(text)
+    assert tokenizer._backend.decode(ids) == "".join(lowered(c) for c in model_text(text)) or not model_text(text)
+
+
+def test_scripts_without_spaces_get_pieces_of_their_own():
+    tokenizer = whole("東京に行きたい", "東京に住みたい", "東京は大きい")
+    ids = tokenizer.encode(["大きい東京に"]).ids[0]
+    assert len(ids) < len("大きい東京に".encode())
+    assert UNK not in ids
+
+
+def test_case_is_kept_in_whole_words_where_it_is_asked_for():
+    tokenizer = whole("It is It", "is it", "it", lowercase=False)
+    assert tokenizer.tokens(tokenizer.encode(["It it IT"]).ids[0].tolist()) == ["ĠIt", "Ġit", "[UNK]"]
+
+
 # --- the vocabulary ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["word", "bpe"])
+@pytest.mark.parametrize("kind", ["word", "bpe", "whole"])
 def test_the_vocabulary_comes_from_the_training_texts_alone(kind):
     tokenizer = trained(kind)
     before = tokenizer.to_json()
@@ -208,7 +257,7 @@ def test_the_vocabulary_comes_from_the_training_texts_alone(kind):
         assert set(tokenizer.vocabulary) == {*SPECIAL, *words}
 
 
-@pytest.mark.parametrize("kind", ["word", "bpe"])
+@pytest.mark.parametrize("kind", ["word", "bpe", "whole"])
 def test_the_vocabulary_is_never_larger_than_asked(kind):
     texts = [f"word{number} other{number * 7}" for number in range(500)]
     tokenizer = Tokenizer.train(
@@ -217,7 +266,7 @@ def test_the_vocabulary_is_never_larger_than_asked(kind):
     assert tokenizer.vocab_size == len(tokenizer.vocabulary) == 300
 
 
-@pytest.mark.parametrize("kind", ["word", "bpe"])
+@pytest.mark.parametrize("kind", ["word", "bpe", "whole"])
 def test_training_twice_gives_the_same_document(kind):
     assert trained(kind).to_json() == trained(kind).to_json()
     assert trained(kind, texts=iter(TEXTS)).to_json() == trained(kind).to_json()
@@ -226,7 +275,7 @@ def test_training_twice_gives_the_same_document(kind):
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ConfigError) as caught:
         trained("wordpiece")
-    assert str(caught.value) == "tokenizer must be one of word, bpe, got 'wordpiece'"
+    assert str(caught.value) == "tokenizer must be one of word, bpe, whole, got 'wordpiece'"
 
 
 # --- files ---------------------------------------------------------------------------------------------------

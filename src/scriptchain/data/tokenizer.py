@@ -1,6 +1,7 @@
 """Text to token ids by the `tokenizers` library; truncation is counted, never silent."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -28,8 +29,10 @@ class Encoded:
 
 
 class Tokenizer:
-    """Word level (as in the study: lower case, words only) or byte-level BPE (any script and emoji).
+    """Word level (as in the study: lower case, words only), or byte-level BPE (any script and emoji).
 
+    `bpe` cuts rare words into pieces. In `whole` words stay whole: a word that was seen less than
+    `min_frequency` times is [UNK] where it is of the letters a to z, and pieces of its other bytes.
     With `cls`, [CLS] stands before each text and counts as one token of `max_seq_len`.
     """
 
@@ -45,11 +48,14 @@ class Tokenizer:
         with_cls: bool = False,
     ) -> "Tokenizer":  # fmt: skip
         """A vocabulary from these texts alone. Raises ConfigError for a kind that does not exist."""
-        build = {"word": _word_level, "bpe": _byte_level}
+        build = {"word": _word_level, "bpe": _byte_level, "whole": _byte_level_words}
         if kind not in build:
-            raise ConfigError(f"tokenizer must be one of word, bpe, got {kind!r}")
+            raise ConfigError(f"tokenizer must be one of {', '.join(build)}, got {kind!r}")
+        cleaned = [model_text(text) for text in texts]
         backend, trainer = build[kind](lowercase, vocab_size, min_frequency)
-        backend.train_from_iterator((model_text(text) for text in texts), trainer)
+        backend.train_from_iterator(cleaned, trainer)
+        if kind == "whole":
+            backend = _keeping_words(backend, cleaned, vocab_size, min_frequency)
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
 
     @classmethod
@@ -123,3 +129,53 @@ def _byte_level(lowercase: bool, vocab_size: int, min_frequency: int) -> tuple[t
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
     return backend, trainer
+
+
+def _byte_level_words(
+    lowercase: bool, vocab_size: int, min_frequency: int
+) -> tuple[tokenizers.Tokenizer, trainers.Trainer]:
+    """The trainer of the pieces, at most half of the vocabulary; `_keeping_words` adds the words."""
+    backend, trainer = _byte_level(lowercase, max(300, vocab_size // 2), min_frequency)
+    # A word of letters a to z takes the space before it and its apostrophes along (isn't, 's); all else stands without.
+    space = pre_tokenizers.Split(Regex(r"\s+(?!['’]?[A-Za-z])"), behavior="removed")
+    words = pre_tokenizers.Split(Regex(r" ?['’]?\w+(?:['’]\w+)*|[^\w\s]"), behavior="isolated")
+    first = [normalizers.Prepend(" ")]  # the first word is the same token as any other
+    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *first] if lowercase else first)
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [space, words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+    )
+    return backend, trainer
+
+
+def _keeping_words(
+    pieces: tokenizers.Tokenizer, texts: Sequence[str], vocab_size: int, min_frequency: int
+) -> tokenizers.Tokenizer:
+    """The tokenizer with every word seen often enough as one token, and no piece of the letters a to z.
+
+    What such a piece says of a rare word is noise to a model that is trained on few texts; one [UNK] says the word is
+    rare, and training texts hold enough of them to learn what that means.
+    """
+    assert pieces.normalizer is not None
+    assert pieces.pre_tokenizer is not None
+    seen: Counter[str] = Counter()
+    for text in texts:
+        seen.update(word for word, _ in pieces.pre_tokenizer.pre_tokenize_str(pieces.normalizer.normalize_str(text)))
+    document = json.loads(pieces.to_str())
+    model = document["model"]
+    merges = [pair for pair in model["merges"] if not _latin("".join(pair))]
+    kept = [token for token in sorted(model["vocab"], key=model["vocab"].get) if token in SPECIAL or not _latin(token)]
+    often = sorted((word for word in seen if seen[word] >= min_frequency), key=lambda word: (-seen[word], word))
+    # A letter alone would let every word of letters be spelled.
+    known = set(kept)
+    words = [word for word in often if word not in known and not (_latin(word) and len(word) == 1)]
+    tokens = [*kept, *words][:vocab_size]
+    model.update(
+        vocab={token: number for number, token in enumerate(tokens)}, merges=merges,
+        ignore_merges=True, unk_token=SPECIAL[UNK], fuse_unk=True,
+    )  # fmt: skip
+    return tokenizers.Tokenizer.from_str(json.dumps(document))
+
+
+def _latin(token: str) -> bool:
+    """Whether a letter a to z is in it, or the space that only words of such letters have."""
+    return any(character == "Ġ" or (character.isascii() and character.isalpha()) for character in token)

@@ -1,7 +1,7 @@
 """Convolutional positions: each token takes up a weighted sum of its neighbors.
 
 x[t] + sum over o of weight[o] * x[t + o], o = -kernel // 2 .. kernel // 2, within the text; or with `mix`
-x[t] + gelu(sum over o of weight[o] x[t + o]), each weight a matrix.
+x[t] + output gelu(sum over o of weight[o] x[t + o]), where `output` and each weight are matrices.
 """
 
 from typing import final
@@ -20,8 +20,8 @@ class Convolutional(PositionalEncoding):
     """A convolution over the tokens of a text, whatever pads stand between; it starts at 0, no positions.
 
     By default each channel sees its own neighbors; with `mix` all channels of the neighbors meet in
-    kernel x d_model x d_model numbers, so that a pair of words is a feature before any attention. It sees the order of
-    neighbors and no coordinate: position policies do not move it.
+    (kernel + 1) x d_model x d_model numbers, so that a pair of words is a feature before any attention; `output` alone
+    starts at 0 then. It sees the order of neighbors and no coordinate: position policies do not move it.
 
     *Raises*: ConfigError for a kernel that is even or below 3.
     *Source*: arXiv 2102.10882; through a GELU as in arXiv 2006.11477.
@@ -36,8 +36,11 @@ class Convolutional(PositionalEncoding):
         super().__init__(size)
         if kernel < 3 or kernel % 2 == 0:
             raise ConfigError(f"kernel must be odd and at least 3, got {kernel}", hint="positions_options.kernel=3")
-        self.mix = mix
-        self.weight = nn.Parameter(torch.zeros(kernel, size.d_model, *([size.d_model] if mix else [])))
+        width = size.d_model
+        self.weight = nn.Parameter(torch.zeros(kernel, width, *([width] if mix else [])))
+        self.output = nn.Parameter(torch.zeros(width, width)) if mix else None
+        if mix:
+            nn.init.normal_(self.weight, std=(3 * kernel * width) ** -0.5)
 
     def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
         exact = torch.promote_types(x_TD.dtype, torch.float32)
@@ -53,16 +56,16 @@ class Convolutional(PositionalEncoding):
             inside = ((neighbor >= 0) & (neighbor < length)).unsqueeze(-1)
             shifted_BLD = wide_BLD.narrow(1, column, front_BLD.shape[1])
             shifted_BLD = shifted_BLD.masked_fill(~inside, 0)
-            added_BLD = added_BLD + (shifted_BLD @ weight if self.mix else shifted_BLD * weight)
-        if self.mix:
-            added_BLD = nn.functional.gelu(added_BLD)
+            added_BLD = added_BLD + (shifted_BLD * weight if self.output is None else shifted_BLD @ weight)
+        if self.output is not None:
+            added_BLD = nn.functional.gelu(added_BLD) @ self.output.to(exact)
         if not p.packed:
             added_BLD = added_BLD.gather(1, p.index.unsqueeze(-1).expand_as(added_BLD))
         return x_TD + added_BLD.reshape(x_TD.shape).to(x_TD.dtype)
 
     @classmethod
-    def num_parameters(cls, size: Size) -> int:
-        return 3 * size.d_model
+    def num_parameters(cls, size: Size, *, kernel: int = 3, mix: bool = False) -> int:
+        return (kernel + 1) * size.d_model**2 if mix else kernel * size.d_model
 
 
 def _to_front(x_BLD: Float[Tensor, "B L D"], p: Positions) -> Float[Tensor, "B L D"]:
