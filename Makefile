@@ -2,10 +2,10 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(PIP_ARGS)
+PIP = $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(PIP_ARGS)
 DEMO := build/demo
 
-.PHONY: demo test lint test-slow bench docs clean
+.PHONY: demo test lint test-slow parity conformance bench docs clean
 
 demo: .venv/train
 	$(BIN)/scriptchain train emotions --output $(DEMO) --force
@@ -26,6 +26,18 @@ lint: .venv/dev
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
+
+# Against other libraries, in an environment of their own: they would bring theirs into ours.
+parity: .venv-parity/all
+	$(BIN)/python -m pytest -m parity tests/parity
+
+parity .venv-parity/all: BIN := .venv-parity/bin
+
+# The same for the table of docs/conformance.md: which law holds for whose module.
+conformance: .venv-conformance/all
+	$(BIN)/python benchmarks/conformance.py
+
+conformance .venv-conformance/all: BIN := .venv-conformance/bin
 
 docs: .venv/dev
 	$(BIN)/python docs/generate.py
@@ -50,5 +62,17 @@ bench: .venv/dev
 	$(PIP) -e '.[train,dev]'
 	touch $@
 
+.venv-parity/all: constraints.txt benchmarks/parity.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv-parity
+	$(PIP) torch==2.13.0
+	$(PIP) -r benchmarks/parity.txt -e .
+	touch $@
+
+.venv-conformance/all: constraints.txt benchmarks/conformance.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv-conformance
+	$(PIP) torch==2.13.0
+	$(PIP) -r benchmarks/conformance.txt -e .
+	touch $@
+
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv .venv-parity .venv-conformance build dist

@@ -16,7 +16,16 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 settings.register_profile("scriptchain", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.load_profile("scriptchain")
 
-TINY = ["d_model=16", "num_heads=2", "num_layers=1", "d_feedforward=32", "epochs=2", "max_seq_len=16", "vocab_size=300", "tokenizer=bpe"]
+TINY = [
+    "d_model=16",
+    "num_heads=2",
+    "num_layers=1",
+    "d_feedforward=32",
+    "epochs=2",
+    "max_seq_len=16",
+    "vocab_size=300",
+    "tokenizer=bpe",
+]
 
 
 def pytest_configure() -> None:

@@ -10,35 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-
-
-class Reference:
-    """Overriding nothing is "none"."""
-
-    def __init__(self, parameters: Mapping[str, Array], options: Mapping[str, Any]):
-        self.parameters = parameters
-        self.options = options
-        self.special: NDArray[np.bool_] = np.zeros(0, bool)  # of the text's tokens; a test sets it
-
-    def place(self, t: Array) -> Array:
-        return t
-
-    def embed(self, x_LD: Array, t: Array) -> Array:
-        return x_LD
-
-    def rotate(self, q_LHE: Array, k_LHE: Array, t: Array) -> tuple[Array, Array]:
-        return q_LHE, k_LHE
-
-    def bias(self, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> Array:
-        """Shape `(H, L, L)`: head, query, key."""
-        return np.zeros((q_LHE.shape[1], len(t), len(t)))
-
-    def values(self, weights_HLL: Array, t: Array) -> Array | None:
-        """Shape `(H, L, F)`: what weights add to the output beside the values."""
-        return None
+from scriptchain.conformance.reference import Array, Reference
 
 
 class Learned(Reference):
@@ -216,7 +189,8 @@ class Convolutional(Reference):
                     own = weight[column]
                     added[place] += x_LD[neighbor] @ own if own.ndim == 2 else x_LD[neighbor] * own
             if self.options.get("mix"):
-                added[place] = [0.5 * z * (1 + math.erf(z / math.sqrt(2))) for z in added[place]]
+                hidden = np.array([0.5 * z * (1 + math.erf(z / math.sqrt(2))) for z in added[place]])
+                added[place] = hidden @ self.parameters["output"]
         return x_LD + added
 
 

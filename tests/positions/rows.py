@@ -4,36 +4,41 @@ A new encoding is one file in src/scriptchain/positions, one reference in refere
 Every parameter is perturbed, so that no law holds only at a special start, and every draw has a seed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
 from scriptchain import positions
 from scriptchain.config import make
-from scriptchain.data.tokenizer import CLS, SPECIAL
+from scriptchain.conformance import inputs
+from scriptchain.conformance.inputs import (  # noqa: F401 - the tests of other folders take them from here
+    SAME,
+    SIZE,
+    VOCAB,
+    difference,
+    draw,
+    padding,
+    perturbed,
+    scatter,
+    streams,
+    texts,
+)
 from scriptchain.model.pipeline import Network
-from scriptchain.positions import Once, PositionalEncoding, Positions, Size
+from scriptchain.positions import Once, PositionalEncoding, Size
 
 from . import references
 from .references import Reference
 
 torch.set_num_threads(1)
 
-SIZE = Size(d_model=8, num_heads=2, num_layers=2, max_seq_len=12)
-VOCAB = 32
 CLASSES = 3
 SMALL = {
     "d_model": SIZE.d_model, "num_heads": SIZE.num_heads, "num_layers": SIZE.num_layers,
     "max_seq_len": SIZE.max_seq_len, "d_feedforward": 16, "embedding_std": 1.0,
 }  # fmt: skip
-SAME = 1e-5  # float32 logits of order 1 that should be equal
-CHANGED = 1e-3  # and those that should not
-
-Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -139,37 +144,20 @@ def rows(chosen: Iterable[Row] = ROWS) -> pytest.MarkDecorator:
 @pytest.fixture(autouse=True)
 def seeded() -> Iterator[None]:
     """What a test builds without a seed is the same whichever tests ran before it (a conftest.py imports this)."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with inputs.seeded():
         yield
-
-
-def draw(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Standard normal numbers that depend on the seed and the shape alone."""
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
-
-
-def perturbed(module: Module, seed: int = 7) -> Module:
-    """The module with every parameter moved away from its initial value, in evaluation mode."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=generator).to(parameter.dtype), alpha=0.3)
-    return module.eval()
 
 
 def build(row: Row, size: Size = SIZE) -> PositionalEncoding:
     """The row's encoding, perturbed."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with inputs.seeded():
         return perturbed(positions.build(row.name, size, row.options))
 
 
 def network(row: Row, **config: Any) -> Network:
     """A tiny perturbed classifier with the row's encoding, built as users build it."""
     values = {**SMALL, "positions": row.name, "positions_options": dict(row.options), **config}
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with inputs.seeded():
         return perturbed(Network(make(values), VOCAB, CLASSES))
 
 
@@ -178,45 +166,3 @@ def network_around(encoding: PositionalEncoding, **config: Any) -> Network:
     plain = network(ROWS[0], **config)
     plain.encoder.encodings = Once(encoding)
     return plain.eval()
-
-
-def texts(*lengths: int, cls: bool = True) -> list[Tensor]:
-    """Token ids of texts of these lengths, no token twice in a text, [CLS] before each unless told otherwise."""
-    generator = torch.Generator().manual_seed(sum(lengths))
-    drawn = [len(SPECIAL) + torch.randperm(VOCAB - len(SPECIAL), generator=generator)[:length] for length in lengths]
-    for ids in drawn:
-        if cls:
-            ids[0] = CLS
-    return drawn
-
-
-def scatter(ids: Sequence[Tensor], masks: Tensor, seed: int = 0) -> Tensor:
-    """The texts on the true places of their masks, garbage elsewhere: any token, [CLS] among them."""
-    batch = torch.randint(0, VOCAB, masks.shape, generator=torch.Generator().manual_seed(seed))
-    for row, mask, text in zip(batch, masks, ids, strict=True):
-        row[mask] = text
-    return batch
-
-
-def padding(lengths: Sequence[int], width: int, side: str) -> Tensor:
-    """The mask of a batch that is padded on the left or the right."""
-    place = torch.arange(width).expand(len(lengths), -1)
-    length = torch.tensor(lengths).unsqueeze(1)
-    return place < length if side == "right" else place >= width - length
-
-
-def streams(width: int = SIZE.max_seq_len) -> list[Positions]:
-    """One of each form that positions come in: padded on both sides, packed `(N,)`, `(1, N)`; two with a [CLS]."""
-    segment = torch.tensor([5, 5, 5, 2, 9, 9])
-    first = torch.tensor([True, False, False, True, True, False])
-    left = padding([3, width, 1], width, "left")
-    return [
-        Positions.from_mask(padding([3, width, 1], width, "right")),
-        Positions.from_mask(left, special=left & (left.cumsum(1) == 1)),
-        Positions.from_packed(segment, special=first),
-        Positions.from_packed(segment.unsqueeze(0)),
-    ]
-
-
-def difference(one: Tensor, other: Tensor) -> float:
-    return (one.double() - other.double()).abs().max().item()

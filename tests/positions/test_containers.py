@@ -5,11 +5,12 @@ import torch
 
 from scriptchain import positions
 from scriptchain.config import make
+from scriptchain.conformance.inputs import SIZE
 from scriptchain.positions import EveryLayer, Learned, NoPositions, Once, Positions, Size, T5Bias, Together, in_stack
 from scriptchain.training.optimizer import make_optimizer
 
 from . import references
-from .rows import ROWS, SIZE, Row, network
+from .rows import ROWS, Row, network
 
 T5 = next(row for row in ROWS if row.name == "t5_bias")
 

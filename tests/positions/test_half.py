@@ -5,26 +5,11 @@ import copy
 import pytest
 import torch
 
-from scriptchain.positions import PositionalEncoding, Positions, Size
+from scriptchain.conformance.half import HALF, LONG, LONG_SIZE, check_half
+from scriptchain.conformance.inputs import difference, texts
+from scriptchain.positions import Positions
 
-from .references import Reference
-from .rows import SIZE, Row, build, difference, network, rows, texts
-from .test_reference import check_reference
-
-HALF = [torch.bfloat16, torch.float16]
-LONG = 2048
-FAR = [0, 1, 257, 1025, LONG - 1]  # bfloat16 has 8 bits of mantissa: 257 would be 256, 2047 would be 2048
-LONG_SIZE = Size(SIZE.d_model, SIZE.num_heads, SIZE.num_layers, LONG)
-
-
-def check_half(encoding: PositionalEncoding, reference: type[Reference], options: dict, dtype: torch.dtype) -> None:
-    """Inputs in half precision, then the module cast too: the reference of the same learned numbers, rounded."""
-    p = Positions.from_lengths(torch.tensor([len(FAR)]))
-    p = p.at(torch.tensor([FAR]))
-    # Two roundings of numbers below 4, and no more: a moved angle is wrong by the whole amplitude.
-    tolerance = 8 * torch.finfo(dtype).eps
-    for module in (encoding, copy.deepcopy(encoding).to(dtype)):
-        check_reference(module, reference, options, p, dtype=dtype, tolerance=tolerance)
+from .rows import Row, build, network, rows
 
 
 def long(row: Row) -> dict:

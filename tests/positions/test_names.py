@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from scriptchain.conformance.inputs import SIZE
 from scriptchain.errors import ConfigError
 from scriptchain.positions import PositionalEncoding, Size, _find, build, load, names
 
-from .rows import ALONE, ROWS, SIZE, rows
+from .rows import ALONE, ROWS, rows
 
 
 def check_names(listed: set[str], found: set[str]) -> None:

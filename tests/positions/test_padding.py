@@ -5,38 +5,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scriptchain.model.pipeline import Network
+from scriptchain.conformance.inputs import VOCAB, padding, scatter, texts
+from scriptchain.conformance.padding import LENGTHS, WIDTH, check_empty, check_padding
 
-from .rows import ROWS, SAME, VOCAB, difference, network, padding, rows, scatter, texts
+from .rows import ROWS, network, rows
 
-LENGTHS = (3, 7, 1, 5)
-WIDTH = 9
 GRID = [
     (pooling, residual) for pooling in ("mean", "max", "cls", "attention") for residual in ("pre_norm", "post_norm")
 ]
-
-
-def check_padding(network: Network, mask: torch.Tensor) -> None:
-    lengths = mask.sum(1).tolist()
-    ids = texts(*lengths)
-    with torch.no_grad():
-        alone = torch.cat([network(text[None], torch.ones(1, len(text), dtype=torch.bool)) for text in ids])
-        for seed in range(3):
-            moved = difference(network(scatter(ids, mask, seed), mask), alone)
-            assert moved < SAME, f"pads must not change the logits, moved them by {moved}"
-
-
-def check_empty(network: Network) -> None:
-    """A text without any token: finite logits and gradients, and its neighbors do not notice."""
-    ids = texts(4)[0][None].repeat(2, 1)
-    mask = torch.tensor([[True] * 4, [False] * 4])
-    logits = network(ids, mask)
-    assert logits.isfinite().all(), "a text without tokens must have finite logits"
-    assert difference(logits[:1], network(ids[:1], mask[:1])) < SAME, "a text without tokens must not change others"
-    logits.sum().backward()
-    for name, parameter in network.named_parameters():
-        if parameter.grad is not None:
-            assert parameter.grad.isfinite().all(), f"a text without tokens must give {name} finite gradients"
 
 
 @pytest.mark.parametrize(("pooling", "residual"), GRID, ids=["-".join(pair) for pair in GRID])

@@ -5,11 +5,13 @@ import torch
 
 from scriptchain import positions
 from scriptchain.config import make
+from scriptchain.conformance.inputs import CHANGED, SAME, SIZE, VOCAB, difference, draw, padding, streams
+from scriptchain.conformance.policies import check_policy
 from scriptchain.errors import ConfigError, UsageError
 from scriptchain.model.pipeline import Network
 from scriptchain.positions import Positions
 
-from .rows import CHANGED, SAME, SIZE, SMALL, VOCAB, difference, draw, padding, streams
+from .rows import SMALL
 
 DRAWING = {
     "shape": {},
@@ -20,24 +22,6 @@ DRAWING = {
 
 def policy(name: str, options: dict, training: bool) -> positions.PositionalEncoding:
     return positions.build(name, SIZE, options).train(training)
-
-
-def check_policy(encoding: positions.PositionalEncoding, p: Positions) -> None:
-    """In training each forward and each text has a draw of its own, and order is kept; outside it nothing is drawn."""
-    encoding.train()
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        one, other = encoding.place(p).coordinate, encoding.place(p).coordinate
-    assert not torch.equal(one[p.valid], other[p.valid]), "each forward of training must draw anew"
-    gaps = []
-    for number in p.segment.unique():
-        own = p.valid & (p.segment == number)
-        coordinate = one[own]
-        assert (coordinate.diff() > 0).all(), "the order of tokens must be kept"
-        gaps.append(float(coordinate[0]))
-    assert len(set(gaps)) > 1, "each text must have a draw of its own"
-    encoding.eval()
-    assert torch.equal(encoding.place(p).coordinate, encoding.place(p).coordinate), "outside training nothing is drawn"
 
 
 @pytest.mark.parametrize("form", range(4))

@@ -5,26 +5,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scriptchain.conformance.counting import check_counting
+from scriptchain.conformance.inputs import padding
 from scriptchain.errors import UsageError
 from scriptchain.positions import Positions
-
-from .rows import padding
 
 LENGTHS = st.lists(st.integers(1, 5), min_size=1, max_size=4)
 MASKS = st.integers(1, 6).flatmap(
     lambda width: st.lists(st.lists(st.booleans(), min_size=width, max_size=width), min_size=1, max_size=4)
 )
-
-
-def check_counting(p: Positions, mask: torch.Tensor) -> None:
-    """Each text's real tokens are 0, 1, 2 ... of its own length, wherever its pads stand."""
-    assert torch.equal(p.valid, mask), "valid must be the mask"
-    for number, row in enumerate(mask):
-        real = int(row.sum())
-        assert p.index[number][row].tolist() == list(range(real)), "index must count the real tokens"
-        assert p.index[number][~row].eq(0).all(), "a pad's index must be 0"
-        assert p.length[number].eq(real).all(), "length must be the number of real tokens"
-        assert p.segment[number].eq(number).all(), "segment must be the row"
 
 
 @given(MASKS)

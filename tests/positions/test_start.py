@@ -7,11 +7,10 @@ import pytest
 import torch
 
 from scriptchain import positions
+from scriptchain.conformance.inputs import SIZE, draw, streams
+from scriptchain.conformance.start import check_start
 from scriptchain.positions import PositionalEncoding, Positions
 from scriptchain.positions._slopes import slopes
-
-from .rows import SIZE, difference, draw, streams
-from .test_gradients import through
 
 STARTS = {
     "t5_bias": ("t5_bias", {}, "none", {}),
@@ -35,15 +34,6 @@ STARTS = {
     "rope": ("rope", {"learnable": True}, "rope", {}),
     "rope, few frequencies": ("rope", {"learnable": True, "p": 0.5}, "rope", {"p": 0.5}),
 }
-
-
-def check_start(learned: PositionalEncoding, static: PositionalEncoding, p: Positions) -> None:
-    assert list(learned.parameters()), "what starts somewhere must learn"
-    assert not list(static.parameters()), "what it starts at must not learn"
-    x = draw(*p.valid.shape, SIZE.d_model)
-    with torch.no_grad():
-        apart = difference(through(learned, x, p)[p.valid], through(static, x, p)[p.valid])
-    assert apart < 1e-6, f"it must start at the static encoding, starts {apart} away"
 
 
 @pytest.mark.parametrize(("name", "options", "static", "static_options"), STARTS.values(), ids=STARTS)

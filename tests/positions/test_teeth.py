@@ -7,6 +7,27 @@ from pathlib import Path
 import pytest
 import torch
 
+from scriptchain.conformance.adapter import adapted
+from scriptchain.conformance.backends import check_backends, check_trace, check_traced_network
+from scriptchain.conformance.compiling import check_compile
+from scriptchain.conformance.counting import check_counting
+from scriptchain.conformance.gradients import check_gradients, check_reach
+from scriptchain.conformance.half import LONG_SIZE, check_half, check_half_outputs
+from scriptchain.conformance.inputs import SIZE, padding, perturbed, scatter, streams, texts
+from scriptchain.conformance.memory import check_memory
+from scriptchain.conformance.mirror import check_mirror
+from scriptchain.conformance.order import ORDERS, check_order
+from scriptchain.conformance.packing import check_packing
+from scriptchain.conformance.padding import LENGTHS, WIDTH, check_empty, check_padding
+from scriptchain.conformance.parameters import check_parameters
+from scriptchain.conformance.policies import check_policy
+from scriptchain.conformance.reference import check_reference
+from scriptchain.conformance.save_load import check_other_length, check_round_trip
+from scriptchain.conformance.shapes import check_shapes
+from scriptchain.conformance.shift import check_shift
+from scriptchain.conformance.sign import check_sign
+from scriptchain.conformance.start import check_start
+from scriptchain.conformance.subject import FAR
 from scriptchain.positions import (
     Alibi,
     EveryLayer,
@@ -21,26 +42,10 @@ from scriptchain.positions import (
 )
 
 from . import broken, references
-from .rows import SIZE, Row, network_around, padding, perturbed, scatter, streams, texts
-from .test_backends import check_backends, check_trace, check_traced_network
-from .test_compile import check_compile, report
+from .rows import Row, network_around
+from .test_compile import report
 from .test_containers import check_layers
-from .test_gradients import check_gradients, check_reach
-from .test_half import LONG_SIZE, check_half
-from .test_mirror import check_mirror
 from .test_names import check_claims, check_facts, check_names
-from .test_order import ORDERS, check_order
-from .test_packing import check_packing
-from .test_padding import LENGTHS, WIDTH, check_empty, check_padding
-from .test_parameters import check_parameters
-from .test_policies import check_policy
-from .test_positions import check_counting
-from .test_reference import check_reference
-from .test_save_load import check_other_length, check_round_trip
-from .test_shapes import check_shapes
-from .test_shift import check_shift
-from .test_sign import check_sign
-from .test_start import check_start
 
 LEFT, RIGHT = padding(LENGTHS, WIDTH, "left"), padding(LENGTHS, WIDTH, "right")
 
@@ -88,6 +93,14 @@ def claims(encoding: type[PositionalEncoding], **claimed: bool) -> None:
 
 def equals_waves(encoding: type[PositionalEncoding], options: dict) -> None:
     check_reference(encoding(SIZE), references.Sinusoidal, options, streams()[1])
+
+
+def far(encoding: type[PositionalEncoding]) -> None:
+    check_half_outputs(adapted(perturbed(encoding(FAR))), FAR.max_seq_len, torch.bfloat16)
+
+
+def uncompiled(fault: str) -> None:
+    check_compile(report(*(each.__name__ for each in broken.UNCOMPILED))[fault])
 
 
 class IMinusJ(references.Reference):
@@ -175,6 +188,10 @@ TEETH = [
         "padding", "0 / 0",
         attending(broken.attend_no_empty, lambda: check_empty(around(Sinusoidal, pooling="cls"))), "finite logits",
     ),
+    Tooth(
+        "memory", "kept by length",
+        lambda: check_memory(adapted(broken.KeptByLength(SIZE)), 12), "a batch of another padding must not change",
+    ),
     Tooth("packing", "columns for indices", lambda: check_packing(around(broken.RawColumn), False), "packed texts"),
     Tooth(
         "packing", "texts that see each other",
@@ -194,6 +211,9 @@ TEETH = [
             perturbed(broken.HalfRow(LONG_SIZE)), references.Learned, {}, torch.bfloat16
         ), "embed must equal",
     ),
+    Tooth("half", "no formula: angles", lambda: far(broken.HalfAngles), "must move no position"),
+    Tooth("half", "no formula: frequencies", lambda: far(broken.CastBuffer), "must move no position"),
+    Tooth("half", "no formula: rows", lambda: far(broken.HalfRow), "must move no position"),
     Tooth(
         "save_load", "numbers that nobody saves",
         lambda: check_round_trip(
@@ -235,8 +255,8 @@ TEETH = [
         attending(broken.attend_traced_differs, lambda: check_traced_network(around(Sinusoidal))),
         "must not change the logits",
     ),
-    Tooth("compile", "a graph a length", lambda: check_compile(report()["BranchesOnLength"]), "compiled [2-9] times"),
-    Tooth("compile", "a number from a tensor", lambda: check_compile(report()["AsksTheDevice"]), "as one graph"),
+    Tooth("compile", "a graph a length", lambda: uncompiled("BranchesOnLength"), "compiled [2-9] times"),
+    Tooth("compile", "a number from a tensor", lambda: uncompiled("AsksTheDevice"), "as one graph"),
     Tooth("parameters", "miscounted", lambda: check_parameters(broken.Miscounted, SIZE), "count of learned numbers"),
     Tooth("parameters", "frozen", lambda: check_parameters(broken.Frozen, SIZE), "parameters must learn"),
     Tooth("parameters", "unsaid", lambda: check_parameters(_Silent, SIZE), "learns must say"),
@@ -279,4 +299,6 @@ def test_what_is_right_is_let_pass():
     check_shapes(broken.Stateless(SIZE), streams()[0], torch.bfloat16)
     check_reference(broken.Stateless(SIZE), references.Sinusoidal, HUNDRED, streams()[1])
     check_half(broken.Stateless(LONG_SIZE), references.Sinusoidal, HUNDRED, torch.bfloat16)
+    far(broken.Stateless)
+    check_memory(adapted(broken.Stateless(SIZE)), 12)
     check_padding(around(broken.KeptByLength), RIGHT)  # right as long as every batch is padded alike

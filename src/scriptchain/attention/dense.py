@@ -28,7 +28,7 @@ def dense_attention(
     if trace is not None:
         trace("scores", scores)
         trace("weights", weights)
-    weights = drop(weights, dropout, training=dropout > 0)
+    weights = drop(weights, dropout) if dropout > 0 else weights
     output = weights @ v_BHKF
     return output + bias.values(weights) if bias is not None and bias.acts_on_values else output
 
