@@ -46,10 +46,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         from scriptchain.positions import names
 
         pairs = {(law, row) for law, row in held if row in names()}
-        laws = {law for law, _ in pairs}
-        terminalreporter.write_line(
-            f"{len(pairs)} pairs of encoding x law hold: {len({row for _, row in pairs})} encodings, {len(laws)} laws"
-        )
+        laws, encodings = ({pair[side] for pair in pairs} for side in (0, 1))
+        if pairs:
+            terminalreporter.write_line(
+                f"{len(pairs)} pairs of encoding x law hold: {len(encodings)} encodings, {len(laws)} laws"
+            )
 
 
 @pytest.fixture(scope="session")

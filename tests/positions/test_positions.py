@@ -89,3 +89,21 @@ def test_other_coordinates_are_the_same_tokens():
 def test_specials_are_kept():
     special = torch.tensor([True, False, True])
     assert torch.equal(Positions.from_packed(torch.tensor([0, 0, 1]), special=special).special, special)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=4))
+def test_contiguous_is_known_exactly(mask):
+    """Columns stand as far apart as indices unless a pad lies between two tokens of a text."""
+    p = Positions.from_mask(torch.tensor(mask))
+    columns = [[place for place, real in enumerate(row) if real] for row in mask]
+    assert p.contiguous == all(not row or row[-1] - row[0] == len(row) - 1 for row in columns)
+    assert p.at(p.coordinate + 1).contiguous == p.contiguous
+
+
+def test_what_cannot_be_read_is_never_called_contiguous():
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        assert not Positions.from_mask(torch.ones(2, 3)).contiguous
+    assert not Positions.from_mask(torch.ones(2, 3, device="meta")).contiguous
+    assert Positions.from_packed(torch.tensor([1, 1, 0])).contiguous

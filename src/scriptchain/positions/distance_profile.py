@@ -20,8 +20,8 @@ from ._tables import at_distance
 class DistanceProfile(PositionalEncoding):
     """`profiles` learned curves from -`reach` to `reach`, shared by all heads, and a linear map from token to mixture.
 
-    A dynamic convolution's kernel, predicted from the token it stands on, as a term of the scores: ours. The curves
-    start at 0, which is no positions.
+    A dynamic convolution's kernel, predicted from the token it stands on, as a term of the scores: ours for both
+    sides; a released causal model without a paper (Inkling) has the same form. The curves start at 0, no positions.
 
     *Raises*: ConfigError if `reach` or `profiles` is less than 1.
     *Source*: arXiv 1901.10430 for kernels predicted from the token.
