@@ -22,7 +22,9 @@ ARCHITECTURES = [
     {"pooling": "cls"},
     {"pooling": "max"},
     {"pooling": "attention"},
-    *({"positions": name} for name in names() if name != "learned"),
+    *({"positions": name} for name in names()),
+    {"positions": "randomized+shaw"},
+    {"positions": "rope/none"},
     {"residual": "post_norm", "embedding_norm": True, "head_layers": [8], "tokenizer": "word", "min_frequency": 1},
 ]
 
@@ -61,6 +63,13 @@ def test_the_same_network_gives_the_same_bytes_and_nothing_of_the_host():
     shapes = {value.name: [axis.dim_param for axis in value.type.tensor_type.shape.dim] for value in model.graph.input}
     assert set(shapes) == {"ids", "mask"}
     assert all(all(axes) for axes in shapes.values())
+
+
+def test_the_exporter_is_silent(caplog, capfd):
+    network, tokenizer = built({"positions": "tupe"})
+    to_onnx(network, tokenizer)
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_model_that_answers_otherwise_is_refused():

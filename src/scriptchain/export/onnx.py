@@ -29,7 +29,8 @@ def to_onnx(network: Network, tokenizer: Tokenizer) -> bytes:
     example = (torch.ones(shape, dtype=torch.long), torch.ones(shape, dtype=torch.bool))
     batch, length = torch.export.Dim("batch", min=1), torch.export.Dim("length", min=1, max=tokenizer.max_seq_len)
     dynamic = ({0: batch, 1: length}, {0: batch, 1: length}, None)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for talker in ("torch.onnx", "onnxscript"):
+        logging.getLogger(talker).setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's business
         program = torch.onnx.export(
