@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from scriptchain.attention import attend
+from scriptchain.errors import UsageError
 from scriptchain.positions import Dense, Positions
 
 from ..positions import broken
@@ -112,3 +113,19 @@ def test_large_scores_do_not_overflow(backend):
     p = Positions.from_lengths(torch.tensor([3]))
     q = draw(1, 3, HEADS, 4) * 1e4
     assert attend(q, q, q, p, scale=1.0, backend=backend).isfinite().all()
+
+
+def test_shapes_that_do_not_fit_are_named():
+    p = Positions.from_lengths(torch.tensor([3, 4]))
+    heads_first, right = torch.zeros(2, 2, 4, 8), torch.zeros(2, 4, 2, 8)
+    with pytest.raises(UsageError) as error:
+        attend(heads_first, heads_first, heads_first, p, scale=1.0)
+    assert str(error.value) == (
+        "queries must be (*tokens, heads, width) for positions of (2, 4), got (2, 2, 4, 8); "
+        "hint: x.unflatten(-1, (num_heads, -1)), heads behind tokens"
+    )
+    with pytest.raises(UsageError) as error:
+        attend(right, right, right, p, scale=1.0, bias=Dense(torch.zeros(1, 3, 4, 4)))
+    assert str(error.value) == (
+        "a dense bias must be (batch, heads, queries, keys) (2, 2, 4, 4) or 1 there, got (1, 3, 4, 4)"
+    )

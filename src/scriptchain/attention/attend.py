@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..positions import Bias, Positions
+from ..errors import UsageError
+from ..positions import Bias, Dense, Positions
 from .choice import Backend, choose
 from .dense import allowed, dense_attention
 from .forms import of_distance
@@ -42,10 +43,12 @@ def attend(
     memory that grows with the length alone; `explain` says which it takes. Pads are 0 there, and second derivatives
     are refused.
 
-    *Raises*: UsageError if `backend` is "fused" or "blockwise" together with `trace` or a bias that acts on values,
-    and for a `Toeplitz` table that does not fit.
+    *Raises*: UsageError if queries are not one a position or a `Dense` bias is not of their shape, if `backend` is
+    "fused" or "blockwise" together with `trace` or a bias that acts on values, and for a `Toeplitz` table that does not
+    fit.
     *Source*: arXiv 1706.03762.
     """
+    _fit(q_THE, p, bias)
     bias = placed(bias, p, q_THE.shape[-2])
     way, _ = choose(q_THE, p, bias, dropout, trace is not None, backend)
     if way == "blockwise":
@@ -63,6 +66,22 @@ def attend(
             mask = bias.dense().to(q_THE.dtype).masked_fill(~mask, float("-inf"))
         y_BHQF = scaled_dot_product_attention(q_BHQE, k_BHKE, v_BHKF, attn_mask=mask, dropout_p=dropout, scale=scale)
     return _tokens_first(y_BHQF, v_THF)
+
+
+def _fit(q_THE: Float[Tensor, "*T H E"], p: Positions, bias: Bias | None) -> None:
+    """Raises UsageError where shapes cannot belong together, before a kernel says so in its own words."""
+    tokens = tuple(p.valid.shape)
+    if q_THE.shape[:-2] != tokens and not (p.packed and q_THE.shape[:-2].numel() == p.valid.numel()):
+        raise UsageError(
+            f"queries must be (*tokens, heads, width) for positions of {tokens}, got {tuple(q_THE.shape)}",
+            hint="x.unflatten(-1, (num_heads, -1)), heads behind tokens",
+        )
+    if isinstance(bias, Dense):
+        batch, length = (1, p.valid.numel()) if p.packed else tokens
+        wanted = (batch, q_THE.shape[-2], length, length)
+        if any(have not in (1, want) for have, want in zip(bias.scores.shape, wanted, strict=True)):
+            raise UsageError(f"a dense bias must be (batch, heads, queries, keys) {wanted} or 1 there, got "
+                             f"{tuple(bias.scores.shape)}")  # fmt: skip
 
 
 def _blockwise(
