@@ -48,7 +48,7 @@ def test_the_position_picture_shows_the_encodings_own_vectors():
     made = config.resolve("small", overrides={"max_seq_len": 9})
     network = Network(made, 300, 2)
     np.testing.assert_array_equal(
-        pictures.position_vectors(network), network.encoder.encodings[0].get_parameter("table").detach().numpy()
+        pictures.position_vectors(network), network.encoder.encodings[0].get_parameter("parts.0.table").detach().numpy()
     )
     none = config.replace(made, positions="none", positions_options={})
     assert pictures.position_vectors(Network(none, 300, 2)) is None

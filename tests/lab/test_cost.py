@@ -104,5 +104,6 @@ def test_the_studys_claims(sentence, state, law):
 
 def test_the_crossover_of_length_is_six_widths():
     """Attention's products take half of the operations at 6 d_model tokens where the feed-forward is 4 d_model wide."""
-    data = judge(Claim.parse("flops grow quadratically with length"), SMALL).data
+    plain = config.replace(SMALL, positions="none", positions_options={})
+    data = judge(Claim.parse("flops grow quadratically with length"), plain).data
     assert data["crossover"] == pytest.approx(6 * SMALL.d_model, rel=0.01)

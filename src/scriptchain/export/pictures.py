@@ -12,7 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from ..model.pipeline import Network
-from ..positions import Positions
+from ..positions import Composed, Positions
 from ..report import shown
 
 INK, FIRST, SECOND = "#333333", "#2a6fb0", "#c4572e"
@@ -88,7 +88,10 @@ def position_vectors(network: Network) -> NDArray[np.float32] | None:
     length = encoding.size.max_seq_len
     with torch.inference_mode():
         p = Positions.from_lengths(torch.tensor([length]))
-        added = encoding.embed(torch.zeros(1, length, encoding.size.d_model), p)[0]
+        # Each part alone: a convolution behind a table would show its mixture of the table's rows.
+        parts = encoding.parts if isinstance(encoding, Composed) else [encoding]
+        nothing = torch.zeros(1, length, encoding.size.d_model)
+        added = torch.stack([part.embed(nothing, p)[0] for part in parts]).sum(0)
     return added.numpy() if bool(added.any()) else None
 
 
