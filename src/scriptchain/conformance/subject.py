@@ -40,7 +40,7 @@ class Claims:
 
 def claimed(encoding: PositionalEncoding) -> Claims:
     """The facts on its class, which are those of its default options; of a sum, those of its parts."""
-    parts = encoding._each() if isinstance(encoding, Composed) else [encoding]
+    parts = encoding.each() if isinstance(encoding, Composed) else [encoding]
     return Claims(
         order_aware=any(_overrides(part, "embed", "rotate", "bias") for part in parts),
         direction_aware=any(part.direction_aware for part in parts),

@@ -89,7 +89,7 @@ def position_vectors(network: Network) -> NDArray[np.float32] | None:
     with torch.inference_mode():
         p = Positions.from_lengths(torch.tensor([length]))
         # Each part alone: a convolution behind a table would show its mixture of the table's rows.
-        parts = encoding.parts if isinstance(encoding, Composed) else [encoding]
+        parts = encoding.each() if isinstance(encoding, Composed) else [encoding]
         nothing = torch.zeros(1, length, encoding.size.d_model)
         added = torch.stack([part.embed(nothing, p)[0] for part in parts]).sum(0)
     return added.numpy() if bool(added.any()) else None

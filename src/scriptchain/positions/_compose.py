@@ -17,7 +17,7 @@ class Composed(PositionalEncoding):
     """
 
     def __init__(self, *parts: PositionalEncoding):
-        flat = [inner for part in parts for inner in (part._each() if isinstance(part, Composed) else [part])]
+        flat = [inner for part in parts for inner in (part.each() if isinstance(part, Composed) else [part])]
         super().__init__(flat[0].size)
         self.parts = nn.ModuleList(flat)
         rotators = [_name(part) for part in flat if type(part).rotate is not PositionalEncoding.rotate]
@@ -35,24 +35,24 @@ class Composed(PositionalEncoding):
 
     def coordinates(self, max_seq_len: int) -> int | None:
         needed: int | None = max_seq_len
-        for part in self._each():
+        for part in self.each():
             needed = None if needed is None else part.coordinates(needed)
         return needed
 
     def place(self, p: Positions) -> Positions:
-        for part in self._each():
+        for part in self.each():
             p = part.place(p)
         return p
 
     def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
-        for part in self._each():
+        for part in self.each():
             x_TD = part.embed(x_TD, p)
         return x_TD
 
     def rotate(
         self, q_THE: Float[Tensor, "*T H E"], k_THE: Float[Tensor, "*T H E"], p: Positions
     ) -> tuple[Float[Tensor, "*T H F"], Float[Tensor, "*T H F"]]:
-        for part in self._each():
+        for part in self.each():
             q_THE, k_THE = part.rotate(q_THE, k_THE, p)
         return q_THE, k_THE
 
@@ -60,12 +60,13 @@ class Composed(PositionalEncoding):
         self, x_TD: Float[Tensor, "*T D"], q_THE: Float[Tensor, "*T H E"], k_THE: Float[Tensor, "*T H E"], p: Positions
     ) -> Bias | None:
         total: Bias | None = None
-        for part in self._each():
+        for part in self.each():
             term = part.bias(x_TD, q_THE, k_THE, p)
             total = term if total is None else total if term is None else total + term
         return total
 
-    def _each(self) -> list[PositionalEncoding]:
+    def each(self) -> list[PositionalEncoding]:
+        """The parts, in their order."""
         return [part for part in self.parts if isinstance(part, PositionalEncoding)]
 
 
