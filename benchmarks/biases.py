@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from scriptchain.attention import Toeplitz, attend, explain
-from scriptchain.positions import Positions, Profile
+from scriptchain.positions import Fire, Positions, Profile, Size
 
 HEADS, WIDTH, LENGTHS = 8, 64, (512, 1024, 2048, 4096)
 SCALE = WIDTH**-0.5
@@ -58,7 +58,14 @@ def profile(q: Tensor, k: Tensor, v: Tensor, table: Tensor, p: Positions) -> Ten
     return attend(q, k, v, p, scale=SCALE, bias=bias, backend="blockwise")
 
 
-WAYS = {way.__name__: way for way in (plain, gathered, ours, profile)}
+def fire(q: Tensor, k: Tensor, v: Tensor, table: Tensor, p: Positions) -> Tensor:
+    """A small network of the distance, with parameters of its own."""
+    torch.manual_seed(0)
+    encoding = Fire(Size(HEADS * WIDTH, HEADS, 1, q.shape[1]))
+    return attend(q, k, v, p, scale=SCALE, bias=encoding.bias(q.flatten(-2), q, k, p))
+
+
+WAYS = {way.__name__: way for way in (plain, gathered, ours, profile, fire)}
 
 
 def inputs(length: int, texts: int = 1) -> Inputs:
