@@ -13,6 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ..errors import UsageError
 from ..positions import Bias, Dense, Positions
+from ..positions._bias import batched
 from .choice import Backend, choose
 from .dense import allowed, dense_attention
 from .forms import of_distance
@@ -57,7 +58,7 @@ def attend(
             q_THE, k_THE, v_THF = (t.to(torch.get_autocast_dtype(kind)) for t in (q_THE, k_THE, v_THF))
         with torch.autocast(kind, enabled=False):
             return _blockwise(q_THE, k_THE, v_THF, p, scale, bias, dropout)
-    q_BHQE, k_BHKE, v_BHKF = (_heads_first(t) for t in (q_THE, k_THE, v_THF))
+    q_BHQE, k_BHKE, v_BHKF = (batched(t, p) for t in (q_THE, k_THE, v_THF))
     if way == "dense":
         y_BHQF = dense_attention(q_BHQE, k_BHKE, v_BHKF, allowed(p), scale, bias, dropout, trace)
     else:
@@ -89,13 +90,9 @@ def _blockwise(
 ) -> Float[Tensor, "*T H F"]:
     if of_distance(bias, q):
         return text_attention(q, k, v, p, scale=scale, bias=bias, dropout=dropout)
-    q_BHQE, k_BHKE, v_BHKF = (_heads_first(t) for t in (q, k, v))
+    q_BHQE, k_BHKE, v_BHKF = (batched(t, p) for t in (q, k, v))
     y_BHQF = row_attention(q_BHQE, k_BHKE, v_BHKF, p, scale=scale, bias=bias, dropout=dropout)
     return _tokens_first(y_BHQF, v)
-
-
-def _heads_first(x_THE: Float[Tensor, "*T H E"]) -> Float[Tensor, "B H Q E"]:
-    return (x_THE.unsqueeze(0) if x_THE.dim() == 3 else x_THE).transpose(1, 2)
 
 
 def _tokens_first(y_BHQF: Float[Tensor, "B H Q F"], like: Float[Tensor, "*T H F"]) -> Float[Tensor, "*T H F"]:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Shaped
 from torch import Tensor
 
-from ..positions import Bias, Cumulative, Distance, LowRank, Positions, Profile, Sum
-from ..positions._bias import counted, distances
+from ..positions import Bias, Cumulative, Distance, LowRank, Profile
+from ..positions._bias import counted, distances, rows_of, terms
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,6 @@ class Rows:
 
 
 CHUNK = 128  # keys of a profile that are looked up at once
-
-
-def terms(bias: Bias | None) -> tuple[Bias, ...]:
-    if bias is None:
-        return ()
-    return bias.terms if isinstance(bias, Sum) else (bias,)
 
 
 def of_distance(bias: Bias | None, like: Tensor) -> bool:
@@ -70,41 +63,27 @@ def _rows(term: Bias) -> Rows:
         case Profile():
             return _profile(term)
         case Cumulative():
-            return _cumulative(term)
+            return Rows(list(term.sums()), lambda t, at: term.rows(t[0], t[1], at))
     return Rows([term.dense()], lambda t, at: t[0] if t[0].shape[-2] == 1 else t[0][..., at, :])
 
 
 def _distance(term: Distance) -> Rows:
-    coordinate, length = _batch(term.p.coordinate, term.p), _batch(term.p.length, term.p)
+    coordinate, length = rows_of(term.p.coordinate, term.p), rows_of(term.p.length, term.p)
     curves = [term.curve(distances(term.p, term.dtype))] if counted(term.p) and not term.by_length else []
 
     def at(tensors: Sequence[Tensor], queries: slice) -> Tensor:
         delta = coordinate.unsqueeze(1) - coordinate[:, queries].unsqueeze(2)
         if tensors:
             return tensors[0][:, delta + (delta.shape[-1] - 1)].transpose(0, 1)
-        n = [length[:, queries].unsqueeze(-1).to(term.dtype)] if term.by_length else []
-        return term.curve(delta.to(term.dtype), *n).transpose(0, 1)
+        return term.at(delta, length[:, queries].unsqueeze(-1)).transpose(0, 1)
 
     return Rows(curves, at, complete=bool(curves))
-
-
-def _cumulative(term: Cumulative) -> Rows:
-    valid, index = _batch(term.p.valid, term.p).unsqueeze(1), _batch(term.p.index, term.p).unsqueeze(1)
-    forward, backward = (gates.masked_fill(~valid, 0) for gates in (term.forward_BHT, term.backward_BHT))
-
-    def at(tensors: Sequence[Tensor], queries: slice) -> Tensor:
-        left, right = tensors
-        to_left = left[..., queries].unsqueeze(-1) - left.unsqueeze(-2)
-        to_right = right.unsqueeze(-2) - right[..., queries].unsqueeze(-1)
-        return torch.where(index.unsqueeze(-2) <= index[..., queries].unsqueeze(-1), to_left, to_right)
-
-    return Rows([forward.cumsum(-1), backward.cumsum(-1) - backward], at)
 
 
 def _profile(term: Profile) -> Rows:
     """A chunk of keys at a time, each with no more of the curves than the distances between its real tokens."""
     p, of_key = term.p, term.of == "key"
-    coordinate, valid = _batch(p.coordinate, p), _batch(p.valid, p)
+    coordinate, valid = rows_of(p.coordinate, p), rows_of(p.valid, p)
     width = coordinate.shape[1]
     curves = [term.basis(distances(p, term.dtype))] if counted(p) else []
 
@@ -115,8 +94,7 @@ def _profile(term: Profile) -> Rows:
         delta = coordinate[:, keys].unsqueeze(1) - coordinate[:, queries].unsqueeze(2)
         delta = delta.transpose(1, 2) if of_key else delta
         if not basis_HMS:
-            basis = term.basis(delta.to(term.dtype))
-            return torch.einsum("bhtm,hmbto->bhto", side, basis.expand(side.shape[1], *basis.shape[1:]))
+            return term.pairs(side, delta)
         near = delta[valid[:, own].unsqueeze(2) & valid[:, other].unsqueeze(1)]
         low, high = (int(near.min()), int(near.max())) if near.numel() else (0, 0)
         products = side @ basis_HMS[0][..., width - 1 + low : width + high]
@@ -129,7 +107,3 @@ def _profile(term: Profile) -> Rows:
         return torch.cat([found.transpose(-1, -2) if of_key else found for found in parts], -1)
 
     return Rows([term.side_BHTM.to(term.dtype), *curves], at, complete=bool(curves))
-
-
-def _batch(x_T: Shaped[Tensor, "*T"], p: Positions) -> Shaped[Tensor, "B K"]:
-    return x_T.reshape(1, -1) if p.packed else x_T

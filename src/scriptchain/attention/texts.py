@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..positions import Bias, Distance, LowRank, Positions
-from .forms import terms
+from ..positions._bias import terms
 from .toeplitz import ROWS, toeplitz_attention
 
 
@@ -65,5 +65,5 @@ def _values(curves: list[Distance], n: int, q_BHLE: Float[Tensor, "B H L E"]) ->
     found = []
     for term in curves:
         delta = torch.arange(1 - n, n, device=q_BHLE.device, dtype=term.dtype)
-        found.append(term.curve(delta, delta.new_full((1,), n)) if term.by_length else term.curve(delta))
+        found.append(term.at(delta, delta.new_full((1,), n)))
     return sum(found[1:], start=found[0]).expand(q_BHLE.shape[1], -1) if found else None

@@ -78,13 +78,20 @@ def check_reference(
             length = p.valid.numel() if p.packed else shape[1]
             scores = bias.dense().detach().expand(-1, size.num_heads, length, length)
             _close(_of_text(scores, own, int(number), p.packed), expected, "bias", tolerance)
-        _check_values(bias, oracle, own, int(number), p, t, tolerance)
+        _check_values(bias, oracle, own, int(number), p, t, tolerance, size.num_heads)
 
 
 def _check_values(
-    bias: Bias | None, oracle: Reference, own: torch.Tensor, number: int, p: Positions, t: Array, tolerance: float
+    bias: Bias | None,
+    oracle: Reference,
+    own: torch.Tensor,
+    number: int,
+    p: Positions,
+    t: Array,
+    tolerance: float,
+    heads: int,
 ) -> None:
-    heads, rows_ = 2, 1 if p.packed else len(p.valid)
+    rows_ = 1 if p.packed else len(p.valid)
     length = p.valid.numel() if p.packed else p.valid.shape[1]
     weights = draw(rows_, heads, length, length, seed=4).softmax(-1).double()
     kept = own.flatten() if p.packed else own[number]

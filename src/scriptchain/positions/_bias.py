@@ -30,7 +30,7 @@ class Bias(ABC):
         raise NotImplementedError
 
     def __add__(self, other: "Bias") -> "Bias":
-        return Sum((*_terms(self), *_terms(other)))
+        return Sum((*terms(self), *terms(other)))
 
 
 class Sum(Bias):
@@ -49,7 +49,10 @@ class Sum(Bias):
         return sum(rest, start=first)
 
 
-def _terms(bias: Bias) -> tuple[Bias, ...]:
+def terms(bias: Bias | None) -> tuple[Bias, ...]:
+    """The terms of a sum; a bias that is none is its own only term."""
+    if bias is None:
+        return ()
     return bias.terms if isinstance(bias, Sum) else (bias,)
 
 
@@ -88,20 +91,24 @@ class Distance(Bias):
         self.by_length = by_length
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
-        delta = between(self.p)
+        n = rows_of(self.p.length, self.p)
         if not counted(self.p) or (self.by_length and self.p.packed):
-            return self._at(delta.to(self.dtype), rows_of(self.p.length, self.p).unsqueeze(-1)).transpose(0, 1)
-        far = delta + (delta.shape[-1] - 1)  # one value a distance, and a text where its length matters
-        curve = self._at(distances(self.p, self.dtype), rows_of(self.p.length, self.p)[:, :1])
+            return self.at(between(self.p), n.unsqueeze(-1)).transpose(0, 1)
+        curve = self.at(
+            distances(self.p, self.dtype), n[:, :1]
+        )  # one value a distance, and a text if its length counts
         if self.p.contiguous:
             square = as_square(curve)
             return square.transpose(0, 1) if self.by_length else square.unsqueeze(0)
+        far = _column(between(self.p))
         if not self.by_length:
             return curve[:, far].transpose(0, 1)
         batch = torch.arange(far.shape[0], device=far.device)[:, None, None]
         return curve[:, batch, far].transpose(0, 1)
 
-    def _at(self, delta: Tensor, n: Tensor) -> Tensor:
+    def at(self, delta: Num[Tensor, "*S"], n: Num[Tensor, "*N"]) -> Float[Tensor, "heads ..."]:
+        """The curve at these distances, in texts of `n` tokens where that counts."""
+        delta = delta.to(self.dtype)
         return self.curve(delta, n.to(self.dtype)) if self.by_length else self.curve(delta)
 
 
@@ -123,21 +130,24 @@ class Profile(Bias):
         self.of = of
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
-        delta = between(self.p)
-        if self.of == "key":
-            delta = delta.transpose(-1, -2)
+        of_key = self.of == "key"
         side = self.side_BHTM.to(self.dtype)
-        if counted(self.p):
+        if not counted(self.p):
+            delta = between(self.p)
+            scores = self.pairs(side, delta.transpose(-1, -2) if of_key else delta)
+        else:
             products = side @ self.basis(distances(self.p, self.dtype))  # one a token and distance
             if self.p.contiguous:  # a key meets the queries before it at positive distances: the other way round
-                scores = _skewed(products.flip(-1) if self.of == "key" else products)
+                scores = _skewed(products.flip(-1) if of_key else products)
             else:
-                far = (delta + (delta.shape[-1] - 1)).unsqueeze(1)
-                scores = products.gather(-1, far.expand(-1, side.shape[1], -1, -1))
-        else:
-            basis = self.basis(delta.to(self.dtype))  # heads, columns, batch, own tokens, other tokens
-            scores = torch.einsum("bhtm,hmbto->bhto", side, basis.expand(side.shape[1], *basis.shape[1:]))
-        return scores.transpose(-1, -2) if self.of == "key" else scores
+                far = _column(between(self.p)).unsqueeze(1).expand(-1, side.shape[1], -1, -1)
+                scores = products.gather(-1, far.transpose(-1, -2) if of_key else far)
+        return scores.transpose(-1, -2) if of_key else scores
+
+    def pairs(self, side_BHTM: Float[Tensor, "B H T M"], delta_BTO: Num[Tensor, "B T O"]) -> Float[Tensor, "B H T O"]:
+        """Each token against others at these distances of its own, with a curve a pair: for real coordinates."""
+        basis = self.basis(delta_BTO.to(self.dtype))  # heads, columns, batch, own tokens, other tokens
+        return torch.einsum("bhtm,hmbto->bhto", side_BHTM, basis.expand(side_BHTM.shape[1], *basis.shape[1:]))
 
 
 class RelativeValue(Bias):
@@ -180,14 +190,23 @@ class Cumulative(Bias):
         self.p = p
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
+        return self.rows(*self.sums(), slice(None))
+
+    def sums(self) -> tuple[Float[Tensor, "B H L"], Float[Tensor, "B H L"]]:
+        """Running sums of the forward gates, up to each token, and of the backward gates, before it."""
         valid = rows_of(self.p.valid, self.p).unsqueeze(1)
-        forward = self.forward_BHT.masked_fill(~valid, 0)
-        backward = self.backward_BHT.masked_fill(~valid, 0)
-        left = forward.cumsum(-1)
-        right = backward.cumsum(-1) - backward
-        index = rows_of(self.p.index, self.p)
-        before = (index.unsqueeze(-2) <= index.unsqueeze(-1)).unsqueeze(1)
-        return torch.where(before, left.unsqueeze(-1) - left.unsqueeze(-2), right.unsqueeze(-2) - right.unsqueeze(-1))
+        forward, backward = (gates.masked_fill(~valid, 0) for gates in (self.forward_BHT, self.backward_BHT))
+        return forward.cumsum(-1), backward.cumsum(-1) - backward
+
+    def rows(
+        self, left_BHL: Float[Tensor, "B H L"], right_BHL: Float[Tensor, "B H L"], queries: slice
+    ) -> Float[Tensor, "B H Q L"]:
+        """The term of these queries alone, from the `sums`."""
+        index = rows_of(self.p.index, self.p).unsqueeze(1)
+        before = index.unsqueeze(-2) <= index[..., queries].unsqueeze(-1)
+        to_left = left_BHL[..., queries].unsqueeze(-1) - left_BHL.unsqueeze(-2)
+        to_right = right_BHL.unsqueeze(-2) - right_BHL[..., queries].unsqueeze(-1)
+        return torch.where(before, to_left, to_right)
 
 
 def counted(p: Positions) -> bool:
@@ -205,6 +224,11 @@ def distances(p: Positions, dtype: torch.dtype) -> Float[Tensor, "points"]:
     """All that can lie between two tokens of a batch of counted positions: 1 - L .. L - 1."""
     length = p.index.shape[-1]
     return torch.arange(1 - length, length, device=p.index.device, dtype=dtype)
+
+
+def _column(delta: Num[Tensor, "batch queries keys"]) -> Num[Tensor, "batch queries keys"]:
+    """Where each distance stands among `distances`."""
+    return delta + (delta.shape[-1] - 1)
 
 
 def as_square(curve: Float[Tensor, "*X points"]) -> Float[Tensor, "*X L L"]:
