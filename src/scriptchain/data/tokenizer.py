@@ -1,7 +1,6 @@
 """Text to token ids by the `tokenizers` library; truncation is counted, never silent."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -112,10 +111,13 @@ def _word_level(lowercase: bool, vocab_size: int, min_frequency: int) -> tuple[t
         backend.normalizer = normalizers.Lowercase()
     # Words with their inner apostrophes; punctuation is dropped, as in the study.
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+(?:['’]\w+)*"), behavior="removed", invert=True)
-    trainer = trainers.WordLevelTrainer(
-        vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=SPECIAL, show_progress=False
+    return backend, _word_trainer(vocab_size, min_frequency, special=SPECIAL)
+
+
+def _word_trainer(vocab_size: int, min_frequency: int, special: list[str]) -> trainers.WordLevelTrainer:
+    return trainers.WordLevelTrainer(
+        vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=special, show_progress=False
     )
-    return backend, trainer
 
 
 def _byte_level(lowercase: bool, vocab_size: int, min_frequency: int) -> tuple[tokenizers.Tokenizer, trainers.Trainer]:
@@ -155,18 +157,16 @@ def _keeping_words(
     What such a piece says of a rare word is noise to a model that is trained on few texts; one [UNK] says the word is
     rare, and training texts hold enough of them to learn what that means.
     """
-    assert pieces.normalizer is not None
-    assert pieces.pre_tokenizer is not None
-    seen: Counter[str] = Counter()
-    for text in texts:
-        seen.update(word for word, _ in pieces.pre_tokenizer.pre_tokenize_str(pieces.normalizer.normalize_str(text)))
+    counter = tokenizers.Tokenizer(models.WordLevel(unk_token=SPECIAL[UNK]))
+    counter.normalizer, counter.pre_tokenizer = pieces.normalizer, pieces.pre_tokenizer
+    counter.train_from_iterator(texts, _word_trainer(vocab_size, min_frequency, special=[]))
     document = json.loads(pieces.to_str())
     model = document["model"]
     merges = [pair for pair in model["merges"] if not _latin("".join(pair))]
-    kept = [token for token in sorted(model["vocab"], key=model["vocab"].get) if token in SPECIAL or not _latin(token)]
-    often = sorted((word for word in seen if seen[word] >= min_frequency), key=lambda word: (-seen[word], word))
+    kept = [token for token in _in_order(model["vocab"]) if token in SPECIAL or not _latin(token)]
     # A letter alone would let every word of letters be spelled.
     known = set(kept)
+    often = _in_order(counter.get_vocab())
     words = [word for word in often if word not in known and not (_latin(word) and len(word) == 1)]
     tokens = [*kept, *words][:vocab_size]
     model.update(
@@ -174,6 +174,10 @@ def _keeping_words(
         ignore_merges=True, unk_token=SPECIAL[UNK], fuse_unk=True,
     )  # fmt: skip
     return tokenizers.Tokenizer.from_str(json.dumps(document))
+
+
+def _in_order(vocabulary: dict[str, int]) -> list[str]:
+    return sorted(vocabulary, key=lambda token: vocabulary[token])
 
 
 def _latin(token: str) -> bool:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._waves import checked_base
 
 WAVES = 16
 HIDDEN = 32
@@ -38,8 +39,7 @@ class Fourier(PositionalEncoding):
 
     def __init__(self, size: Size, *, base: float = 1_000.0, std: float = 0.05):
         super().__init__(size)
-        if not 1 < base < float("inf"):
-            raise ConfigError(f"base must be a number greater than 1, got {base}", hint="positions_options.base=1000")
+        checked_base(base, hint=1_000)
         if not 0 < std < float("inf"):
             raise ConfigError(f"std must be a positive number, got {std}", hint="positions_options.std=0.05")
         self.frequency = nn.Parameter(base ** (-torch.arange(WAVES) / (WAVES - 1)))

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import ConfigError
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._waves import checked_base, frequencies
 
 
 @final
@@ -34,9 +34,7 @@ class Pope(PositionalEncoding):
 
     def __init__(self, size: Size, *, base: float = 10_000.0, learnable: bool = True):
         super().__init__(size)
-        if not 1 < base < float("inf"):
-            raise ConfigError(f"base must be a number greater than 1, got {base}", hint="positions_options.base=10000")
-        self.base = base
+        self.base = checked_base(base)
         width = size.d_model // size.num_heads
         self.shift = nn.Parameter(torch.zeros(size.num_heads, width)) if learnable else None
 
@@ -45,9 +43,8 @@ class Pope(PositionalEncoding):
     ) -> tuple[Float[Tensor, "*T H F"], Float[Tensor, "*T H F"]]:
         exact = torch.promote_types(q_THE.dtype, torch.float32)
         width = q_THE.shape[-1]
-        # Not a buffer: `.to(bfloat16)` would round the frequencies and move every angle.
-        frequency = self.base ** (torch.arange(width, device=q_THE.device, dtype=torch.float64) / -width)
-        angle_THE = p.coordinate.to(exact)[..., None, None] * frequency.to(exact)
+        frequency = frequencies(self.base, width, q_THE.device, exact)
+        angle_THE = p.coordinate.to(exact)[..., None, None] * frequency
         shifted_THE = angle_THE if self.shift is None else angle_THE + self.shift.to(exact)
         return _polar(q_THE, angle_THE), _polar(k_THE, shifted_THE)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._waves import checked_base, frequencies
 
 
 @final
@@ -46,8 +47,7 @@ class Rope(PositionalEncoding):
         width = size.d_model // size.num_heads
         if layout not in ("half", "interleaved"):
             raise ConfigError(f"layout must be half or interleaved, got {layout!r}")
-        if not 1 < base < float("inf"):
-            raise ConfigError(f"base must be a number greater than 1, got {base}", hint="positions_options.base=10000")
+        checked_base(base)
         for name, share in (("partial", partial), ("p", p)):
             if not 0 < share <= 1:
                 raise ConfigError(f"{name} must be in (0, 1], got {share}", hint=f"positions_options.{name}=1.0")
@@ -64,7 +64,7 @@ class Rope(PositionalEncoding):
                               hint="positions_options.scaling=linear, positions_options.factor=2")  # fmt: skip
         if scaling == "ntk" and self.pairs == 1:
             raise ConfigError("scaling must be none or linear where one pair of channels turns, got 'ntk'")
-        self.layout, self.p = layout, p
+        self.layout = layout
         self.divisor = factor if scaling == "linear" else 1.0
         self.base = base * factor ** (self.pairs / (self.pairs - 1)) if scaling == "ntk" else base
         self.kept = max(1, round(self.pairs * p))  # the highest frequencies come first
@@ -74,17 +74,14 @@ class Rope(PositionalEncoding):
         self, q_THE: Float[Tensor, "*T H E"], k_THE: Float[Tensor, "*T H E"], p: Positions
     ) -> tuple[Float[Tensor, "*T H E"], Float[Tensor, "*T H E"]]:
         exact = torch.promote_types(q_THE.dtype, torch.float32)
-        frequency = self._frequency(q_THE.device).unsqueeze(0).to(exact)
+        frequency = frequencies(self.base, self.kept, q_THE.device, torch.float64, of=self.pairs) / self.divisor
+        frequency = frequency.unsqueeze(0).to(exact)
         if self.log_stretch is not None:
             frequency = frequency * self.log_stretch.to(exact).exp()
         frequency = nn.functional.pad(frequency, (0, self.pairs - self.kept))
         angle_THC = p.coordinate.to(exact)[..., None, None] * frequency
         cos_THC, sin_THC = angle_THC.cos().to(q_THE.dtype), angle_THC.sin().to(q_THE.dtype)
         return self._turn(q_THE, cos_THC, sin_THC), self._turn(k_THE, cos_THC, sin_THC)
-
-    def _frequency(self, device: torch.device | str) -> Float[Tensor, "kept"]:
-        # Not a buffer: `.to(bfloat16)` would round the frequencies and move every angle.
-        return self.base ** (torch.arange(self.kept, device=device, dtype=torch.float64) / -self.pairs) / self.divisor
 
     def _turn(
         self, x_THE: Float[Tensor, "*T H E"], cos_THC: Float[Tensor, "*T #H C"], sin_THC: Float[Tensor, "*T #H C"]

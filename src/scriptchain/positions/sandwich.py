@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import ConfigError
 from ._bias import Bias, Distance
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._waves import checked_base, frequencies
 
 WAVES = 64
 
@@ -39,9 +39,7 @@ class Sandwich(PositionalEncoding):
 
     def __init__(self, size: Size, *, base: float = 10_000.0, symmetric: bool = False, learnable: bool = True):
         super().__init__(size)
-        if not 1 < base < float("inf"):
-            raise ConfigError(f"base must be a number greater than 1, got {base}", hint="positions_options.base=10000")
-        self.base = base
+        self.base = checked_base(base)
         heads = size.num_heads
         gain = (heads / (8 * torch.arange(1, heads + 1))).unsqueeze(1)
         if not symmetric:
@@ -57,8 +55,8 @@ class Sandwich(PositionalEncoding):
         return Distance(self._curve, p, like=q_THE)
 
     def _curve(self, delta: Float[Tensor, "*S"]) -> Float[Tensor, "H *S"]:
-        frequency = self.base ** (torch.arange(WAVES, device=delta.device, dtype=torch.float64) / -WAVES)
-        wave = ((delta.unsqueeze(-1) * frequency.to(delta.dtype)).cos() - 1).sum(-1)
+        frequency = frequencies(self.base, WAVES, delta.device, delta.dtype)
+        wave = ((delta.unsqueeze(-1) * frequency).cos() - 1).sum(-1)
         log_gain = torch.tensor(self._start, device=delta.device) if self.log_gain is None else self.log_gain
         gain = log_gain.to(delta.dtype).exp().reshape(*log_gain.shape, *[1] * delta.dim())
         return torch.where(delta < 0, gain[:, 0], gain[:, -1]) * wave

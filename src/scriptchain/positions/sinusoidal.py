@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import ConfigError
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._waves import checked_base, frequencies
 
 
 @final
@@ -39,21 +40,17 @@ class Sinusoidal(PositionalEncoding):
         scale = size.embedding_std if scale is None else scale
         if size.d_model % 2:
             raise ConfigError(f"d_model must be even for sinusoidal positions, got {size.d_model}")
-        if not 1 < base < float("inf"):
-            raise ConfigError(f"base must be a number greater than 1, got {base}", hint="positions_options.base=10000")
         if not 0 < scale < float("inf"):
             raise ConfigError(f"scale must be a positive number, got {scale}", hint="positions_options.scale=1.0")
         if layout not in ("half", "interleaved"):
             raise ConfigError(f"layout must be half or interleaved, got {layout!r}")
-        self.base, self.scale, self.layout = base, scale, layout
+        self.base, self.scale, self.layout = checked_base(base), scale, layout
         self.log_scale = nn.Parameter(torch.tensor([scale]).log()) if learnable else None
 
     def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
         half = self.size.d_model // 2
-        # Not a buffer: `.to(bfloat16)` would round the frequencies and move every angle.
-        frequency = self.base ** (torch.arange(half, device=x_TD.device, dtype=torch.float64) / -half)
         exact = torch.promote_types(x_TD.dtype, torch.float32)
-        angle = p.coordinate.unsqueeze(-1).to(exact) * frequency.to(exact)
+        angle = p.coordinate.unsqueeze(-1).to(exact) * frequencies(self.base, half, x_TD.device, exact)
         sin, cos = angle.sin(), angle.cos()
         waves = torch.cat([sin, cos], -1) if self.layout == "half" else torch.stack([sin, cos], -1).flatten(-2)
         scale = self.scale if self.log_scale is None else self.log_scale.to(waves.dtype).exp()

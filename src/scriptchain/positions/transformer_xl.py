@@ -13,6 +13,7 @@ from ..errors import ConfigError
 from ._bias import Bias, LowRank, Profile
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
+from ._waves import checked_base, frequencies
 
 
 @final
@@ -36,9 +37,7 @@ class TransformerXl(PositionalEncoding):
         super().__init__(size)
         if size.d_model % 2:
             raise ConfigError(f"d_model must be even for sinusoidal vectors, got {size.d_model}")
-        if not 1 < base < float("inf"):
-            raise ConfigError(f"base must be a number greater than 1, got {base}", hint="positions_options.base=10000")
-        self.base = base
+        self.base = checked_base(base)
         width = size.d_model // size.num_heads
         self.project = nn.Parameter(torch.zeros(size.d_model, size.d_model))
         self.content = nn.Parameter(torch.zeros(size.num_heads, width))
@@ -54,8 +53,7 @@ class TransformerXl(PositionalEncoding):
 
     def _basis(self, delta: Float[Tensor, "*S"]) -> Float[Tensor, "H E *S"]:
         half = self.size.d_model // 2
-        frequency = self.base ** (torch.arange(half, device=delta.device, dtype=torch.float64) / -half)
-        angle = -delta.unsqueeze(-1) * frequency.to(delta.dtype)
+        angle = -delta.unsqueeze(-1) * frequencies(self.base, half, delta.device, delta.dtype)
         waves = nn.functional.linear(torch.cat([angle.sin(), angle.cos()], -1), self.project.to(delta.dtype))
         return torch.movedim(waves, -1, 0).unflatten(0, (self.size.num_heads, -1))
 
