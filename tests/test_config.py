@@ -203,6 +203,14 @@ def test_a_setting_is_toml_or_a_bare_word(setting, key, value):
     assert getattr(configs.resolve("small", settings=[setting]), key) == value
 
 
+def test_options_of_an_encoding_among_several_are_set_one_by_one():
+    config = configs.resolve("small", settings=["positions_options.learned.std=0.5", "class_weights.a.b=2"])
+    assert config.positions_options == {"learned": {"std": 0.5}, "convolutional": {"mix": True}}
+    assert config.class_weights == {"a.b": 2.0}
+    fresh = configs.resolve("small", settings=["positions=shape+rope", "positions_options.rope.base=50"])
+    assert fresh.positions_options == {"rope": {"base": 50}}
+
+
 def test_dotted_settings_add_to_the_table():
     config = configs.resolve("small", settings=["class_weights.a=2", "class_weights.b=3", "positions_options.x=1"])
     assert config.class_weights == {"a": 2.0, "b": 3.0}

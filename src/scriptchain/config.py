@@ -202,10 +202,16 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
     if not dot:
         values.update(_over(values, {key: value}))
     elif table in ("positions_options", "class_weights"):
-        current = values.get(table)
-        values[table] = {**(current if isinstance(current, dict) else {}), name: value}
+        # The options of an encoding among several are a table of its own; a label may have dots in it.
+        place, dot, option = name.partition(".") if table == "positions_options" else (name, "", "")
+        current = _table(values.get(table))
+        values[table] = {**current, place: {**_table(current.get(place)), option: value} if dot else value}
     else:
         raise ConfigError(f"config key must be a known one, got {key!r}", hint=_nearest(table, KEYS, "keys"))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _nearest(name: str, known: Sequence[str], what: str) -> str:

@@ -141,7 +141,7 @@ USES = [
      "positions_options must be options of 'learned', got 'foo'; hint: its options are std, num_positions"),
     ("train data.csv --quiet --set positions_options.std=1", 2,
      "positions_options must be a table for each of learned, convolutional, got std = 1; "
-     "hint: positions_options.learned={...}"),
+     "hint: positions_options.learned.OPTION=VALUE"),
     ("train data.csv --quiet --device tpu", 2, "device must be one of auto, cpu, cuda, mps, got 'tpu'"),
     ("train data.csv --quiet --device mps", 2,
      "device must be there, got 'mps' on a machine without it; hint: --device cpu"),

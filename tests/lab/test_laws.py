@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scriptchain.lab import Claim, exponent, fit_laws
-from scriptchain.lab.claims import verdict
+from scriptchain.lab import exponent, fit_laws
+from scriptchain.lab.claims import best_law, verdict
 
 DEPTHS = [1, 2, 3, 4, 6, 8, 12, 16]
 PLANTED = {
@@ -20,14 +20,17 @@ def noisy(law: str, noise: float, seed: int = 0) -> list[float]:
     return list(PLANTED[law](x) * (1 + noise * np.random.default_rng(seed).standard_normal(len(x))))
 
 
+def judged(law: str, y: list[float]) -> str:
+    return verdict(law, fit_laws(DEPTHS, y), exponent(DEPTHS, y)[2])
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.002])
 @pytest.mark.parametrize("law", PLANTED)
 def test_a_planted_law_is_found(law, noise):
     y = noisy(law, noise)
-    assert verdict(Claim("time", "linear", "depth"), DEPTHS, y)[1] == law
+    assert best_law(fit_laws(DEPTHS, y)).law == law
     for claimed in ("linear", "quadratic", "exponential"):
-        state, _ = verdict(Claim("time", claimed, "depth"), DEPTHS, y)
-        assert (state == "TRUE") == (claimed == law)
+        assert (judged(claimed, y) == "TRUE") == (claimed == law)
 
 
 @pytest.mark.parametrize("law", PLANTED)
@@ -35,7 +38,14 @@ def test_a_planted_law_is_found(law, noise):
 def test_noise_never_makes_another_law_true(law, claimed, noise):
     for seed in range(10):
         y = [abs(value) for value in noisy(law, noise, seed)]
-        assert claimed == law or verdict(Claim("time", claimed, "depth"), DEPTHS, y)[0] != "TRUE"
+        assert claimed == law or judged(claimed, y) != "TRUE"
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.1, 0.3])
+@pytest.mark.parametrize("law", ["linear", "quadratic", "exponential"])
+def test_noise_never_makes_the_true_law_false(law, noise):
+    for seed in range(10):
+        assert judged(law, [abs(value) for value in noisy(law, noise, seed)]) != "FALSE"
 
 
 def test_the_exponent_has_its_interval():

@@ -145,7 +145,7 @@ def test_options_of_parts_are_tables():
         key, value = next(iter(options.items()))
         assert str(error.value) == (
             f"positions_options must be a table for each of shape, rope, got {key} = {value!r}; "
-            "hint: positions_options.shape={...}"
+            "hint: positions_options.shape.OPTION=VALUE"
         )
     assert positions.build("shape+rope", SIZE, {"rope": {"base": 10.0}}).get_submodule("parts.1").base == 10.0
 

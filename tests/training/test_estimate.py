@@ -5,6 +5,7 @@ import pytest
 from scriptchain import config
 from scriptchain.errors import ConfigError
 from scriptchain.model.pipeline import Network
+from scriptchain.positions import Size, num_parameters, stack
 from scriptchain.training.estimate import memory_bytes, refuse_what_cannot_fit, seconds_a_step
 
 
@@ -13,6 +14,30 @@ def test_the_parameter_part_is_the_networks_own():
     made = config.resolve("small", overrides={"batch_size": 1, "max_seq_len": 2, "num_layers": 4, "head_layers": [32]})
     parameters = sum(parameter.numel() for parameter in Network(made, 500, 5).parameters())
     assert memory_bytes(made, 500, 5) == pytest.approx(4 * 5 * parameters, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"positions": "t5_bias"}, {"positions": "tupe", "positions_shared": True}, {"positions": "rope/none"},
+        {"positions": "learned+deberta/none"}, {"positions": "forgetting/none/cope"},
+        {"positions": "shape+learned"}, {"positions": "convolutional", "positions_options": {"kernel": 5}},
+        {"positions": "learned+convolutional", "positions_options": {"convolutional": {"mix": True}}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_positions_are_counted_as_they_are_built(changes):
+    made = config.resolve("small", overrides={"num_layers": 5, **changes})
+    size = Size(made.d_model, made.num_heads, made.num_layers, made.max_seq_len)
+    how = (made.positions, size, made.positions_options)
+    built = sum(parameter.numel() for parameter in stack(*how, shared=made.positions_shared).parameters())
+    assert num_parameters(*how, shared=made.positions_shared) == built
+
+
+def test_nonsense_in_the_options_is_left_to_the_builder():
+    made = config.resolve("small", overrides={"positions": "learned+rope", "positions_options": {"rope": 3}})
+    with pytest.raises(ConfigError, match="must be a table for each of learned, rope"):
+        memory_bytes(made, 500, 5)
 
 
 @pytest.mark.parametrize("key", ["d_model", "d_feedforward", "num_layers", "max_seq_len", "batch_size"])
@@ -38,3 +63,10 @@ def test_timing_a_step_leaves_the_network_alone():
 
     assert seconds_a_step(network, step) > 0
     assert (network.encoder.tokens.weight == before).all()
+
+
+def test_an_option_of_another_type_is_named_before_it_is_counted():
+    made = config.resolve("small", overrides={"positions": "convolutional", "positions_options": {"kernel": "wide"}})
+    with pytest.raises(ConfigError) as error:
+        memory_bytes(made, 500, 5)
+    assert str(error.value) == "positions_options.kernel must be an integer, got 'wide'"

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 
-from ..config import Config, replace
+from ..config import Config
 from ..errors import UsageError
 from ..model.pipeline import Network
 from ..report import Report, Table
-from .cost import CLASSES, VOCAB, cost
-from .laws import Points, exponent, fit_laws
+from .cost import CLASSES, VOCAB, Cost, at_shape, cost
+from .laws import Fit, exponent, fit_laws
 
+LINEAR = 1.1  # an exponent below this leaves no room for a square
 DECISIVE = 10.0  # difference of the Bayesian information criterion that counts as very strong (Kass and Raftery 1995)
 DEPTHS, LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32), (16, 32, 64, 128, 256, 512, 1024, 2048)
 TIMED_DEPTHS, TIMED_LENGTHS, TURNS = (1, 2, 4, 6, 8, 12, 16), (16, 32, 64, 128, 192, 256), 7
@@ -63,20 +64,20 @@ class Claim:
 
 def judge(claim: Claim, config: Config, *, progress: Callable[[str], object] = lambda line: None) -> Report:
     """The claim's verdict on the config's network, with its law, exponent and points."""
-    grid, values = _measure(claim, config, progress)
-    fits = fit_laws(grid, values)
-    value, low, high = exponent(grid, values)
-    state, law = verdict(claim, grid, values)
-    best = fits[law]
+    timed = claim.quantity == "time"
+    grid, values = (_timed if timed else _counted)(claim.quantity, claim.axis, config, progress)
+    fits, (value, low, high) = fit_laws(grid, values), exponent(grid, values)
+    best = best_law(fits)
+    state = verdict(claim.law, fits, high)
     data: dict[str, Any] = {
-        "claim": str(claim), "verdict": state, "law": law, "exponent": {"value": value, "low": low, "high": high},
+        "claim": str(claim), "verdict": state, "law": best.law, "exponent": {"value": value, "low": low, "high": high},
         "quantity": claim.quantity, "unit": UNITS[claim.quantity], "axis": claim.axis,
         "points": [{claim.axis: x, "value": y} for x, y in zip(grid, values, strict=True)],
         "bic": {name: fit.bic for name, fit in fits.items()},
     }  # fmt: skip
     body: list[Any] = [
         f"{claim}: {state}",
-        f"the law is {law}, {FORMS[law]} (exponent of a + b x^p: {value:.3f} [{low:.3f}, {high:.3f}])",
+        f"the law is {best.law}, {FORMS[best.law]} (exponent of a + b x^p: {value:.3f} [{low:.3f}, {high:.3f}])",
         Table(
             "laws", ["law", "form", "BIC, the lower the better"],
             [[fit.law, FORMS[fit.law], round(fit.bic, 1)] for fit in sorted(fits.values(), key=lambda fit: fit.bic)],
@@ -86,7 +87,7 @@ def judge(claim: Claim, config: Config, *, progress: Callable[[str], object] = l
             [[x, _number(y)] for x, y in zip(grid, values, strict=True)],
         ),
     ]  # fmt: skip
-    if law == "quadratic" and claim.axis == "length" and best.coefficients[2] > 0:
+    if best.law == "quadratic" and claim.axis == "length":
         crossover = best.coefficients[1] / best.coefficients[2]
         share = config.max_seq_len / (crossover + config.max_seq_len)
         data["crossover"] = crossover
@@ -99,41 +100,49 @@ def judge(claim: Claim, config: Config, *, progress: Callable[[str], object] = l
 def costs(config: Config, name: str, *, progress: Callable[[str], object] = lambda line: None) -> Report:
     """The law of every cost that can be counted, with depth and with length; nothing is allocated or timed."""
     here = cost(config, num_layers=config.num_layers, length=config.max_seq_len)
-    data: dict[str, Any] = {"target": name, "cost": {}}
+    counted = ("parameters", "flops", "memory")
+    laws: dict[str, Any] = {
+        quantity: {"value": getattr(here, quantity), "unit": UNITS[quantity]} for quantity in counted
+    }
     rows = []
-    for quantity in ("parameters", "flops", "memory"):
-        of_axis: dict[str, Any] = {"value": getattr(here, quantity), "unit": UNITS[quantity]}
-        for axis in AXES:
+    for axis in AXES:
+        grid, found = _grid(axis, config, progress)
+        for quantity in counted:
             if (quantity, axis) == ("parameters", "length"):
                 continue  # a table of positions grows with the longest text by design; nothing else does
-            grid, values = _measure(Claim(quantity, "linear", axis), config, progress)
+            values = [float(getattr(one, quantity)) for one in found]
             value, low, high = exponent(grid, values)
-            law = verdict(Claim(quantity, "linear", axis), grid, values)[1]
-            of_axis[axis] = {"law": law, "exponent": {"value": value, "low": low, "high": high}}
+            law = best_law(fit_laws(grid, values)).law
+            laws[quantity][axis] = {"law": law, "exponent": {"value": value, "low": low, "high": high}}
             rows.append([quantity, axis, law, FORMS[law], f"{value:.3f} [{low:.3f}, {high:.3f}]", f"{values[-1]:,.0f}"])
-        data["cost"][quantity] = of_axis
     titles = ["cost", "grows with", "law", "form", "exponent of a + b x^p", "at the end of the grid"]
     shape = f"{config.num_layers} layers, {config.max_seq_len} tokens, 8 texts"
-    counted = ", ".join(f"{getattr(here, quantity):,} {UNITS[quantity]}" for quantity in data["cost"])
-    return Report(f"what {name} costs", data, [f"{shape}: {counted}", Table("laws", titles, rows)])
+    said = ", ".join(f"{getattr(here, quantity):,} {UNITS[quantity]}" for quantity in counted)
+    return Report(
+        f"what {name} costs", {"target": name, "cost": laws}, [f"{shape}: {said}", Table("laws", titles, rows)]
+    )
 
 
-def verdict(claim: Claim, x: Points, y: Points) -> tuple[str, str]:
-    """TRUE, FALSE or UNDECIDED, and the law that the points follow best.
-
-    A general law that contains a simpler one (a power that is 1, a square whose share is 0) wins by the margin only.
-    """
-    fits = fit_laws(x, y)
-    simple = min((fits["linear"], fits["quadratic"]), key=lambda fit: fit.bic)
-    if simple.law == "quadratic" and (fits["linear"].bic - simple.bic < DECISIVE or simple.coefficients[2] <= 0):
-        simple = fits["linear"]
+def best_law(fits: dict[str, Fit]) -> Fit:
+    """A general law that contains a simpler one (a power of 1, a square of share 0) wins by the margin only."""
+    simple, square = fits["linear"], fits["quadratic"]
+    if simple.bic - square.bic > DECISIVE and square.coefficients[2] > 0:
+        simple = square
     general = min((fits["power"], fits["exponential"]), key=lambda fit: fit.bic)
-    best = general if simple.bic - general.bic > DECISIVE else simple
-    claimed = fits[claim.law]
-    if best.law == claim.law:
-        rivals = [fit.bic for fit in fits.values() if not _contains(fit.law, claim.law)]
-        return ("TRUE" if min(rivals) - claimed.bic > DECISIVE else "UNDECIDED"), best.law
-    return ("FALSE" if claimed.bic - best.bic > DECISIVE or _contains(claim.law, best.law) else "UNDECIDED"), best.law
+    return general if simple.bic - general.bic > DECISIVE else simple
+
+
+def verdict(law: str, fits: dict[str, Fit], exponent_high: float) -> str:
+    """TRUE, FALSE or UNDECIDED of a law, from every law's fit and the upper end of the exponent's interval.
+
+    A square that cannot be told from a line is FALSE only where the exponent leaves no room for it.
+    """
+    best, claimed = best_law(fits), fits[law]
+    if best.law == law:
+        rivals = [fit.bic for fit in fits.values() if not _contains(fit.law, law)]
+        return "TRUE" if min(rivals) - claimed.bic > DECISIVE else "UNDECIDED"
+    no_room = _contains(law, best.law) and exponent_high <= LINEAR
+    return "FALSE" if claimed.bic - best.bic > DECISIVE or no_room else "UNDECIDED"
 
 
 def _number(value: float) -> str:
@@ -149,26 +158,36 @@ def _word(sentence: str, words: dict[str, tuple[str, ...]]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _measure(claim: Claim, config: Config, progress: Callable[[str], object]) -> tuple[list[int], list[float]]:
-    if claim.quantity == "time":
-        return _timed(claim.axis, config, progress)
-    grid = list(DEPTHS if claim.axis == "depth" else LENGTHS)
-    values = []
+def _grid(axis: str, config: Config, progress: Callable[[str], object]) -> tuple[list[int], list[Cost]]:
+    grid, found = list(DEPTHS if axis == "depth" else LENGTHS), []
     for point in grid:
-        depth, length = (point, config.max_seq_len) if claim.axis == "depth" else (config.num_layers, point)
-        values.append(float(getattr(cost(config, num_layers=depth, length=length), claim.quantity)))
-        progress(f"{claim.axis} {point}: {values[-1]:,.0f} {UNITS[claim.quantity]}")
-    return grid, values
+        depth, length = _shape(axis, point, config)
+        found.append(cost(config, num_layers=depth, length=length))
+        progress(f"{axis} {point}: {found[-1].flops:,} operations forward, {found[-1].memory:,} bytes kept")
+    return grid, found
 
 
-def _timed(axis: str, config: Config, progress: Callable[[str], object]) -> tuple[list[int], list[float]]:
+def _counted(
+    quantity: str, axis: str, config: Config, progress: Callable[[str], object]
+) -> tuple[list[int], list[float]]:
+    grid, found = _grid(axis, config, progress)
+    return grid, [float(getattr(one, quantity)) for one in found]
+
+
+def _shape(axis: str, point: int, config: Config) -> tuple[int, int]:
+    """Layers and tokens at a point of a grid."""
+    return (point, config.max_seq_len) if axis == "depth" else (config.num_layers, point)
+
+
+def _timed(
+    quantity: str, axis: str, config: Config, progress: Callable[[str], object]
+) -> tuple[list[int], list[float]]:
     """Medians of forward and backward, taken in turns: a slow moment of the machine meets every size."""
     grid = list(TIMED_DEPTHS if axis == "depth" else TIMED_LENGTHS)
     steps = []
     for point in grid:
-        depth, length = (point, config.max_seq_len) if axis == "depth" else (config.num_layers, point)
-        shaped = replace(config, num_layers=depth, max_seq_len=max(2, length, config.max_seq_len))
-        network = Network(shaped, VOCAB, CLASSES)
+        depth, length = _shape(axis, point, config)
+        network = Network(at_shape(config, depth, length), VOCAB, CLASSES)
         ids, mask = torch.zeros(8, length, dtype=torch.long), torch.ones(8, length, dtype=torch.bool)
         steps.append(lambda network=network, ids=ids, mask=mask: network(ids, mask).sum().backward())
     taken: list[list[float]] = [[] for _ in grid]

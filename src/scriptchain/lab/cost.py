@@ -29,7 +29,7 @@ class Cost:
 
 def cost(config: Config, *, num_layers: int, length: int, batch_size: int = 8) -> Cost:
     """Of the config's network at that depth on texts of that length, without dropout. Deterministic."""
-    shaped = replace(config, num_layers=num_layers, max_seq_len=max(2, length, config.max_seq_len), dropout=0.0)
+    shaped = replace(at_shape(config, num_layers, length), dropout=0.0)
     with FakeTensorMode(allow_non_fake_inputs=True):
         network = Network(shaped, VOCAB, CLASSES)
         ids = torch.zeros(batch_size, length, dtype=torch.long)
@@ -48,6 +48,11 @@ def cost(config: Config, *, num_layers: int, length: int, batch_size: int = 8) -
             network(ids, mask)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Cost(parameters, counter.get_total_flops(), sum(kept.values()))
+
+
+def at_shape(config: Config, num_layers: int, length: int) -> Config:
+    """The config at another depth, for texts of that length."""
+    return replace(config, num_layers=num_layers, max_seq_len=max(2, length, config.max_seq_len))
 
 
 def _attention_flops(q: Any, k: Any, v: Any, *rest: Any, **more: Any) -> int:

@@ -1,6 +1,7 @@
 """Which law a cost follows: linear, quadratic, power or exponential growth above a constant, with the evidence.
 
-Errors are relative, since costs span orders of magnitude; laws are compared by the Bayesian information criterion.
+Errors are relative, since costs span orders of magnitude; laws are compared by the Bayesian information criterion,
+with the small-sample term of AICc.
 A plain fit of logarithms would be bent by the constant (a linear cost with an intercept looks like a power of 0.9).
 """
 
@@ -67,7 +68,9 @@ def exponent(x: Points, y: Points, level: float = 0.95) -> tuple[float, float, f
 def _fit(law: str, columns: list[Array], y: Array, shape: float | None) -> Fit:
     coefficients, error = _solve(columns, y)
     count = len(columns) + (shape is not None)
-    bic = len(y) * np.log(max(error, EXACT**2)) + count * np.log(len(y))
+    # The second term is AICc's: on few points a law with one number more fits better by chance.
+    penalty = count * np.log(len(y)) + 2 * count * (count + 1) / (len(y) - count - 1)
+    bic = len(y) * np.log(max(error, EXACT**2)) + penalty
     return Fit(law, float(bic), shape, tuple(coefficients.tolist()))
 
 

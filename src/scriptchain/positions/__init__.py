@@ -3,7 +3,7 @@
 from ._bias import Bias, Cumulative, Dense, Distance, LowRank, Profile, RelativeValue, Sum
 from ._compose import Composed
 from ._containers import EveryLayer, Once, PerLayer, Together, in_stack
-from ._find import build, load, names, stack, table
+from ._find import build, load, names, num_parameters, stack, table
 from ._positions import Positions
 from ._protocol import PositionalEncoding, Size
 from .alibi import Alibi
@@ -80,6 +80,7 @@ __all__ = [
     "in_stack",
     "load",
     "names",
+    "num_parameters",
     "stack",
     "table",
 ]

@@ -77,12 +77,35 @@ def stack(name: str, size: Size, options: Mapping[str, Any], *, shared: bool = F
     return Together(containers, size.num_layers)
 
 
+def num_parameters(name: str, size: Size, options: Mapping[str, Any], *, shared: bool = False) -> int:
+    """Learned numbers of a `stack`, of which nothing but policies is built.
+
+    Exact where each class counts by the options that it is given. Raises ConfigError for options that are not there or
+    of another type.
+    """
+    entries = name.split("/")
+    pattern = _options_of(entries, options) if len(entries) > 1 else [(name, options)]
+    total = 0
+    for number, (entry, own) in enumerate(pattern):
+        parts = _options_of(entry.split("+"), own) if "+" in entry else [(entry, own)]
+        reached = size
+        for part, given in parts:
+            kind = load(part)
+            counted = inspect.signature(kind.num_parameters).parameters
+            places = range(number, size.num_layers, len(pattern)) if len(pattern) > 1 or kind.every_layer else [0]
+            known = {key: value for key, value in _checked(part, given).items() if key in counted}
+            total += (1 if shared else len(places)) * kind.num_parameters(reached, **known)
+            if kind.coordinates is not PositionalEncoding.coordinates:
+                reached = _after(_build_one(part, reached, given), reached)
+    return total
+
+
 def _options_of(parts: Sequence[str], options: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     for key, value in options.items():
         if key not in parts or not isinstance(value, Mapping):
             raise ConfigError(
                 f"positions_options must be a table for each of {', '.join(parts)}, got {key} = {value!r}",
-                hint=f"positions_options.{parts[0]}={{...}}",
+                hint=f"positions_options.{parts[0]}.OPTION=VALUE",
             )
     return [(part, options.get(part, {})) for part in parts]
 
@@ -93,8 +116,12 @@ def _after(encoding: PositionalEncoding, size: Size) -> Size:
 
 
 def _build_one(name: str, size: Size, options: Mapping[str, Any]) -> PositionalEncoding:
-    encoding = load(name)
-    parameters = inspect.signature(encoding, eval_str=True).parameters
+    return load(name)(size, **_checked(name, options))
+
+
+def _checked(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, each known and of its type."""
+    parameters = inspect.signature(load(name), eval_str=True).parameters
     known = [key for key in parameters if key != "size"]
     values = dict(options)
     for key, value in options.items():
@@ -106,7 +133,7 @@ def _build_one(name: str, size: Size, options: Mapping[str, Any]) -> PositionalE
             raise ConfigError(f"positions_options.{key} must be {_named(kind)}, got {value!r}")
         if kind is float:
             values[key] = float(value)
-    return encoding(size, **values)
+    return values
 
 
 def _fits(value: Any, kind: Any) -> bool:

@@ -1,9 +1,7 @@
 """What a run will need, said before it begins: memory in closed form, time from a few real steps."""
 
 import copy
-import inspect
 import os
-import re
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -12,7 +10,7 @@ from torch import nn
 
 from ..config import Config
 from ..errors import ConfigError
-from ..positions import Size, load
+from ..positions import Size, num_parameters
 
 
 def memory_bytes(config: Config, vocab_size: int, num_classes: int) -> int:
@@ -21,25 +19,12 @@ def memory_bytes(config: Config, vocab_size: int, num_classes: int) -> int:
     layer = 4 * d * d + 2 * d * ff + 9 * d + ff
     widths = [d, *config.head_layers, num_classes]
     head = sum(before * after + after for before, after in pairwise(widths))
-    parameters = vocab_size * d + _of_positions(config) + config.num_layers * layer + head
+    size = Size(d, config.num_heads, config.num_layers, length, config.embedding_std)
+    positions = num_parameters(config.positions, size, config.positions_options, shared=config.positions_shared)
+    parameters = vocab_size * d + positions + config.num_layers * layer + head
     tokens = config.batch_size * length
     activations = tokens * config.num_layers * (14 * d + 4 * ff + 4 * config.num_heads * length)
     return 4 * (5 * parameters + activations)
-
-
-def _of_positions(config: Config) -> int:
-    """Learned numbers of the encodings; exact at default options and where the encoding counts by its options."""
-    size = Size(config.d_model, config.num_heads, config.num_layers, config.max_seq_len, config.embedding_std)
-    parts = re.split(r"[+/]", config.positions)
-    total = 0
-    for part in parts:
-        kind = load(part)
-        own = config.positions_options if len(parts) == 1 else config.positions_options.get(part, {})
-        counted = inspect.signature(kind.num_parameters).parameters
-        options = {key: value for key, value in own.items() if key in counted} if isinstance(own, dict) else {}
-        layers = config.num_layers if kind.every_layer and not config.positions_shared else 1
-        total += layers * kind.num_parameters(size, **options)
-    return total
 
 
 def refuse_what_cannot_fit(config: Config, vocab_size: int, num_classes: int) -> int:
