@@ -9,23 +9,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from .tiny import TINY
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 # Shared machines are slow at times, and a suite that lands code must give the same answer twice.
 settings.register_profile("scriptchain", deadline=None, derandomize=True, max_examples=50, database=None)
 settings.load_profile("scriptchain")
-
-TINY = [
-    "d_model=16",
-    "num_heads=2",
-    "num_layers=1",
-    "d_feedforward=32",
-    "epochs=2",
-    "max_seq_len=16",
-    "vocab_size=300",
-    "tokenizer=bpe",
-]
 
 
 def pytest_configure() -> None:

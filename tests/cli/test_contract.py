@@ -16,16 +16,8 @@ from scriptchain.config import KEYS
 from scriptchain.data.tasks import generate
 from scriptchain.runtime.bundle import FILES
 
-TINY = [
-    "d_model=16",
-    "num_heads=2",
-    "num_layers=1",
-    "d_feedforward=32",
-    "epochs=2",
-    "max_seq_len=16",
-    "vocab_size=300",
-    "tokenizer=bpe",
-]
+from ..tiny import TINY
+
 SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--device", "cpu", "--threads", "1"]
 
 EVALUATION = {

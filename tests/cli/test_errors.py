@@ -18,7 +18,8 @@ import scriptchain
 from scriptchain.__main__ import Terminated, main, run
 from scriptchain.runtime.bundle import FILES
 
-TINY = ["d_model=16", "num_heads=2", "num_layers=1", "d_feedforward=32", "epochs=2", "max_seq_len=16", "vocab_size=300"]
+from ..tiny import TINY
+
 SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--device", "cpu", "--threads", "1"]
 SOURCE = str(Path(scriptchain.__file__).parents[1])
 HELP = "; hint: scriptchain --help"

@@ -1,6 +1,8 @@
 """`scriptchain encodings [NAME]`: what the positional encodings are, learn and do; behind it lives torch."""
 
 import inspect
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +15,7 @@ from ..report import Report, Table
 from .options import Json, new_app, show
 
 if TYPE_CHECKING:
-    from ..positions import PositionalEncoding
+    from ..positions import PositionalEncoding, Size
 
 app = new_app()
 PICTURES = (".pdf", ".png", ".svg")
@@ -45,31 +47,48 @@ def encodings(
     if plot is not None and plot.exists() and not force:
         raise UsageError(f"--plot must not exist yet, got {str(plot)!r}", hint="--force replaces it")
     try:
-        from .. import positions
-        from ..training.seed import seeded
+        from .. import positions  # noqa: F401 - to say first what is missing
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"encodings ({error.name})", "train") from None
-
-    def size(config: Config) -> positions.Size:
-        return positions.Size(**_stack(config), embedding_std=config.embedding_std)
-
     if name is None:
-        config = configs.resolve("small")
-        kinds = {name: positions.load(name) for name in positions.names()}
-        learned = {name: kind.num_parameters(size(config)) for name, kind in kinds.items()}
-        show(_list({name: _facts(kinds[name], learned[name], config) for name in kinds}, config), json)
+        show(listed(), json)
         return
+    page, encoding = described(name, settings or [])
+    if plot is not None:
+        _draw(encoding, name, plot)
+    show(page, json)
+
+
+def listed() -> Report:
+    """Every encoding with its facts."""
+    from .. import positions
+
+    config = configs.resolve("small")
+    kinds = {name: positions.load(name) for name in positions.names()}
+    learned = {name: kind.num_parameters(_size(config)) for name, kind in kinds.items()}
+    return _list({name: _facts(kinds[name], learned[name], config) for name in kinds}, config)
+
+
+def described(name: str, settings: Sequence[str]) -> tuple[Report, "PositionalEncoding"]:
+    """An encoding's page, which the docs show too, and the encoding itself, built as these settings say."""
+    from .. import positions
+    from ..training.seed import seeded
+
     kind = positions.load(name)
-    config = configs.resolve("small", settings=[f"positions={name}", "positions_options={}", *(settings or [])])
+    config = configs.resolve("small", settings=[f"positions={name}", "positions_options={}", *settings])
     if config.positions != name:
         raise UsageError(f"positions must be chosen by NAME, got --set positions={config.positions}",
                          hint=f"scriptchain encodings {config.positions}")  # fmt: skip
     with seeded(config.seed):
-        encoding = positions.build(name, size(config), config.positions_options)
-    if plot is not None:
-        _draw(encoding, name, plot)
+        encoding = positions.build(name, _size(config), config.positions_options)
     learned = sum(parameter.numel() for parameter in encoding.parameters())
-    show(_page(name, kind, _facts(kind, learned, config), config), json)
+    return _page(name, kind, _facts(kind, learned, config), config), encoding
+
+
+def _size(config: Config) -> "Size":
+    from ..positions import Size
+
+    return Size(**_stack(config), embedding_std=config.embedding_std)
 
 
 def _facts(kind: type["PositionalEncoding"], parameters: int, config: Config) -> dict[str, Any]:
@@ -97,6 +116,7 @@ def _page(name: str, kind: type["PositionalEncoding"], facts: dict[str, Any], co
                for key, value in defaults.items()}  # fmt: skip
     rows = [[key, *map(_typed, both.values())] for key, both in options.items()]
     body = [
+        inspect.getdoc(sys.modules[kind.__module__]) or "",  # the formula
         description,
         Table("facts", ["fact", "value"], [[FACTS[key], _word(facts[key])] for key in FACTS]),
         _counted(config),
