@@ -2,6 +2,8 @@
 
 from .claims import Claim, costs, judge
 from .cost import Cost, cost
+from .examine import examine
 from .laws import Fit, exponent, fit_laws
+from .stack import Batch
 
-__all__ = ["Claim", "Cost", "Fit", "cost", "costs", "exponent", "fit_laws", "judge"]
+__all__ = ["Batch", "Claim", "Cost", "Fit", "cost", "costs", "examine", "exponent", "fit_laws", "judge"]
