@@ -1,33 +1,54 @@
 """`scriptchain diagnose TARGET`: what depth and length do to a stack; behind it lives torch."""
 
+import difflib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from .. import config as configs
-from ..config import Config
-from ..errors import MissingExtraError
-from ..runtime.bundle import Bundle
-from .options import Json, new_app, show
+from ..errors import MissingExtraError, ResourceError, UsageError
+from .options import Encoding, Json, LabelColumn, OnBadRow, TextColumn, Threads, new_app, show
 
 app = new_app()
 
 
 @app.command()
 def diagnose(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A preset, a config file (.toml) or a run folder.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET", help="A preset, a config file (.toml), a run folder or a Hugging Face encoder's folder."
+        ),
+    ],
+    data: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Texts of its task, best with labels; else the bundled ones.")
+    ] = None,
+    texts: Annotated[int, typer.Option(min=32, help="How many of them are measured.")] = 256,
+    depths: Annotated[
+        str | None, typer.Option(metavar="3,6,12,24", help="Other numbers of layers to look at, freshly initialised.")
+    ] = None,
     claim: Annotated[
         str | None,
         typer.Option(metavar="SENTENCE", help='A claim to judge: "memory grows exponentially with layers".'),
     ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VERDICT", help="Exit with 7 if that verdict holds; may be repeated."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the page there.")] = None,
+    seed: Annotated[int, typer.Option(help="Every random choice follows from it.")] = 0,
+    threads: Threads = None,
+    text_column: TextColumn = None,
+    label_column: LabelColumn = None,
+    encoding: Encoding = "utf-8",
+    on_bad_row: OnBadRow = "error",
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on standard error.")] = False,
     json: Json = False,
 ) -> None:
-    """Say by which law a stack's parameters, operations, memory and time grow with depth and length."""
-    config = _config(target)
+    """Measure what depth does to a stack of layers, layer by layer, and say which diseases it has; or judge a claim."""
     try:
-        from .. import lab
+        from .. import diagnosis, lab
+        from ..lab.thresholds import THRESHOLDS
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"diagnose ({error.name})", "train") from None
 
@@ -35,16 +56,49 @@ def diagnose(
         if not quiet:
             typer.echo(line, err=True)
 
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
     if claim is not None:
-        show(lab.judge(lab.Claim.parse(claim), config, progress=progress), json)
-    else:
-        show(lab.costs(config, target, progress=progress), json)
+        show(lab.judge(lab.Claim.parse(claim), diagnosis.config_of(target), progress=progress), json)
+        return
+    for name in fail_on or []:
+        if name not in THRESHOLDS:
+            close = difflib.get_close_matches(name, THRESHOLDS, n=1, cutoff=0.4)
+            hint = f"did you mean {close[0]!r}?" if close else f"the verdicts are {', '.join(THRESHOLDS)}"
+            raise UsageError(f"--fail-on must name a verdict, got {name!r}", hint=hint)
+    rows = None
+    if data is not None:
+        from ..data.records import read
+
+        rows = read(
+            data, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row,
+            labels_required=False,
+        )  # fmt: skip
+    report = diagnosis.diagnose(target, rows=rows, depths=_depths(depths), texts=texts, seed=seed, progress=progress)
+    if output is not None:
+        _write(output, report)
+    show(report, json)
+    held = [name for name in fail_on or [] if report["verdicts"][name]["state"] == "HOLDS"]
+    if held:
+        typer.echo(f"holds: {', '.join(held)}", err=True)
+        raise typer.Exit(7)
 
 
-def _config(target: str) -> Config:
-    path = Path(target)
-    if path.is_dir():
-        return Bundle(path).config
-    if path.suffix == ".toml":
-        return configs.resolve(None, path)
-    return configs.resolve(target)
+def _depths(text: str | None) -> list[int]:
+    if text is None:
+        return []
+    numbers = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and 1 <= int(part) <= 1024 for part in numbers):
+        raise UsageError(f"--depths must be numbers of layers, got {text!r}", hint="--depths 3,6,12,24")
+    return [int(part) for part in numbers]
+
+
+def _write(output: Path, report: object) -> None:
+    from ..lab.page import render
+
+    try:
+        output.write_text(render(report.to_dict()), "utf-8")  # type: ignore[attr-defined]
+    except OSError as error:
+        raise ResourceError(f"{output} cannot be written ({error.strerror})", hint="--output FILE.html") from None

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from .claims import best_law
+from .claims import UNITS, best_law
 from .cost import UNCOUNTED
 from .laws import exponent, fit_laws
 from .stack import Batch, Stack, measuring
@@ -60,5 +60,10 @@ def layer_cost(stack: Stack, batch: Batch) -> LayerCost:
 
 
 def as_dict(cost: LayerCost) -> dict[str, Any]:
+    """In the shape of `costs`, with the layers' own share added."""
     named = None if cost.exponent is None else dict(zip(("value", "low", "high"), cost.exponent, strict=True))
-    return {"flops": cost.flops, "parameters": cost.parameters, "depth": {"law": cost.law, "exponent": named}}
+    flops = {"value": sum(cost.flops), "unit": UNITS["flops"], "by_layer": cost.flops}
+    return {
+        "parameters": {"value": cost.parameters, "unit": UNITS["parameters"]},
+        "flops": flops | {"depth": {"law": cost.law, "exponent": named}},
+    }

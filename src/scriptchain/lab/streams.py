@@ -53,14 +53,20 @@ def places(batch: Batch) -> Int[Tensor, "B L"]:
 
 def permuted(batch: Batch, seed: int) -> Batch:
     """The same texts with their words in another order; pads and tokens outside the order stay where they are."""
+    order = word_orders(batch, seed)
+    rows = torch.arange(len(order), device=order.device).unsqueeze(1)
+    return batch.with_inputs(batch.inputs[rows, order])
+
+
+def word_orders(batch: Batch, seed: int) -> Int[Tensor, "B L"]:
+    """The column that each column is filled from when words are permuted."""
     words = batch.mask & ~batch.outside
     order = torch.arange(batch.mask.shape[1], device=batch.mask.device).repeat(len(batch.mask), 1)
     rng = np.random.default_rng(seed)
     for row in range(len(order)):
         columns = torch.nonzero(words[row]).squeeze(1)
         order[row, columns] = columns[torch.from_numpy(rng.permutation(len(columns)))]
-    rows = torch.arange(len(order), device=order.device).unsqueeze(1)
-    return batch.with_inputs(batch.inputs[rows, order])
+    return order
 
 
 def per_text(values: Float[Tensor, "M"], streams: Streams) -> NDArray[np.float64]:

@@ -117,7 +117,8 @@ def _position(seen: Measurements) -> Iterator[Verdict]:
             yield Verdict(name, UNDECIDED, UNKNOWN, "inputs are vectors, which take their positions along when moved: "
                           "examine a module that takes token ids")  # fmt: skip
         return
-    first, last, depth = seen.places[0], seen.places[-1], len(seen.places) - 1
+    places, depth = seen.places, len(seen.places) - 1
+    first, last = places[0], places[-1]
     absent = _judge("position_absent", first.probe, seen.texts, "a probe reads {value:.2f} of the places that enter "
                     "the first layer, beyond chance", 0)  # fmt: skip
     unused = _judge("order_unused", seen.order.distance, seen.texts, "permuted words move the answers by {value:.2g} "
@@ -138,8 +139,8 @@ def _position(seen: Measurements) -> Iterator[Verdict]:
             yield _judge(name, measured, seen.texts, text, depth)
         else:
             yield Verdict(name, DOES_NOT_HOLD, measured, "no position enters the stream that depth could lose", depth)
-    highest = max(range(len(seen.places)), key=lambda at: seen.places[at].position.value)
-    flood = seen.places[highest]
+    highest = max(range(len(places)), key=lambda at: places[at].position.value)
+    flood = places[highest]
     flooding = _judge("position_flooding", flood.position, seen.texts, "position is {value:.2f} of the variance after "
                       f"layer {{layer}}, words {flood.content:.2f}", highest)  # fmt: skip
     if flooding.state == HOLDS and flood.content >= 0.05:
@@ -188,7 +189,7 @@ def _training(seen: Measurements) -> Iterator[Verdict]:
             yield Verdict(name, UNDECIDED, UNKNOWN, "needs trained weights and labels")
         return
     cannot = _judge("cannot_train", fitting.learned, seen.texts, f"{100 * fitting.accuracy.value:.1f} % of the texts "
-                    f"that it learned from are right, the most frequent class is {100 * fitting.majority:.1f} %: "
+                    f"are right, the most frequent class is {100 * fitting.majority:.1f} %: "
                     "{value:.2f} of what could be learned")  # fmt: skip
     if fitting.gap is None:
         yield Verdict("overfitting", UNDECIDED, UNKNOWN, "needs held-out texts with labels")
