@@ -16,8 +16,9 @@ from .data.batches import pad
 from .data.labels import Labels
 from .data.records import Records, read
 from .data.tokenizer import CLS, Tokenizer
-from .errors import DataError
-from .lab import Batch, costs, examine
+from .errors import DataError, UsageError
+from .lab import Batch, Claim, costs, depth_claims, examine, judge
+from .lab.depth_claims import judge_depth
 from .lab.reading import reading
 from .lab.streams import subset
 from .model.pipeline import Network
@@ -46,7 +47,7 @@ class Subject:
 
 def diagnose(
     target: str, *, rows: Records | None = None, depths: Sequence[int] = (), texts: int = 256, seed: int = 0,
-    progress: Progress = lambda line: None,
+    settings: Sequence[str] = (), progress: Progress = lambda line: None,
 ) -> Report:  # fmt: skip
     """What depth does to the target's stack, on its own kind of texts or on the bundled ones.
 
@@ -55,7 +56,7 @@ def diagnose(
 
     *Raises*: ConfigError, ModelError and DataError for what cannot be read; UsageError as `lab.examine`.
     """
-    subject = subject_of(target, rows, texts, seed)
+    subject = subject_of(target, rows, texts, seed, settings)
     progress("initial weights")
     initial = examine(subject.initial, subject.batches, weights="initial", seed=seed, progress=progress)
     report = initial
@@ -83,8 +84,44 @@ def diagnose(
     return Report(f"what depth does to {target}", data, body)
 
 
-def subject_of(target: str, rows: Records | None, texts: int, seed: int) -> Subject:
+def judge_claim(
+    sentence: str, target: str, *, rows: Records | None = None, texts: int = 256, seed: int = 0,
+    settings: Sequence[str] = (), progress: Progress = lambda line: None,
+) -> Report:  # fmt: skip
+    """The verdict on a claim about the target's stack. Raises UsageError for a sentence that is not a known claim."""
+    config = config_of(target, settings)
+    claim = depth_claims.parse(sentence)
+    if claim is None:
+        return judge(Claim.parse(sentence), config, progress=progress)
+    words = _words(config, read("emotions") if rows is None else rows)
+    batches = to_batches(_sample(words.rows, texts, seed), words.tokenizer, words.labels)
+
+    def build(shaped: Config, number: int) -> Network:
+        return fresh(shaped, words.tokenizer, words.labels, number)
+
+    return judge_depth(claim, config, build, batches, seed, progress)
+
+
+@dataclass(frozen=True)
+class _Words:
+    rows: Records
+    tokenizer: Tokenizer
+    labels: Labels
+
+
+def _words(config: Config, rows: Records) -> _Words:
+    """The vocabulary and classes that a training on these rows would have."""
+    tokenizer = Tokenizer.train(
+        rows.texts, kind=config.tokenizer, vocab_size=config.vocab_size, min_frequency=config.min_frequency,
+        lowercase=config.lowercase, max_seq_len=config.max_seq_len, with_cls=config.pooling == "cls",
+    )  # fmt: skip
+    return _Words(rows, tokenizer, Labels.from_names(rows.labels or ["", "none"]))
+
+
+def subject_of(target: str, rows: Records | None, texts: int, seed: int, settings: Sequence[str] = ()) -> Subject:
     path = Path(target)
+    if path.is_dir():
+        _without_settings(target, settings)
     if path.is_dir() and not (path / "manifest.json").exists():
         from .lab import hugging_face
 
@@ -95,23 +132,27 @@ def subject_of(target: str, rows: Records | None, texts: int, seed: int) -> Subj
             return Subject(target, initial, trained, batches, [], None)
     if path.is_dir():
         return _of_run(target, Bundle(path), rows, texts, seed)
-    config = config_of(target)
-    rows = read("emotions") if rows is None else rows
-    labels = Labels.from_names(rows.labels or ["", "none"])
-    tokenizer = Tokenizer.train(
-        rows.texts, kind=config.tokenizer, vocab_size=config.vocab_size, min_frequency=config.min_frequency,
-        lowercase=config.lowercase, max_seq_len=config.max_seq_len, with_cls=config.pooling == "cls",
-    )  # fmt: skip
-    network = fresh(config, tokenizer, labels, seed)
-    return Subject(target, network, None, to_batches(_sample(rows, texts, seed), tokenizer, labels), [], config)
+    config = config_of(target, settings)
+    words = _words(config, read("emotions") if rows is None else rows)
+    network = fresh(config, words.tokenizer, words.labels, seed)
+    batches = to_batches(_sample(words.rows, texts, seed), words.tokenizer, words.labels)
+    return Subject(target, network, None, batches, [], config)
 
 
-def config_of(target: str) -> Config:
-    """Of a preset, a config file or a run folder."""
+def config_of(target: str, settings: Sequence[str] = ()) -> Config:
+    """Of a preset, a config file or a run folder; a folder's weights are of its own config alone."""
     path = Path(target)
     if path.is_dir():
+        _without_settings(target, settings)
         return Bundle(path).config
-    return configs.resolve(None, path) if path.suffix == ".toml" else configs.resolve(target)
+    file = path if path.suffix == ".toml" else None
+    return configs.resolve(None if file else target, file, settings)
+
+
+def _without_settings(target: str, settings: Sequence[str]) -> None:
+    if settings:
+        raise UsageError(f"--set must stand beside a preset or config file, got the folder {target!r}",
+                         hint="scriptchain diagnose small --set num_layers=6")  # fmt: skip
 
 
 def fresh(config: Config, tokenizer: Tokenizer, labels: Labels, seed: int) -> Network:
@@ -122,7 +163,7 @@ def fresh(config: Config, tokenizer: Tokenizer, labels: Labels, seed: int) -> Ne
 def to_batches(rows: Records, tokenizer: Tokenizer, labels: Labels | None) -> list[Batch]:
     """Texts of similar length together; without labels where the rows have none or others."""
     known = labels is not None and rows.labels is not None and set(rows.labels) <= set(labels.names)
-    truth = labels.index(rows.labels) if labels is not None and known else None
+    truth = labels.index(rows.labels) if labels is not None and rows.labels is not None and known else None
     ids = tokenizer.encode(rows.texts).ids
     order = np.argsort([len(one) for one in ids], kind="stable")
     batches = []
@@ -159,7 +200,7 @@ def _sample(rows: Records, texts: int, seed: int) -> Records:
 
 def _map(network: Network, subject: Subject, seed: int, progress: Progress) -> dict[str, Any]:
     spread = subject.batches[:: max(1, len(subject.batches) // 4)]  # short and long texts
-    found = reading(network, subset([batch for batch in spread], MAPPED), seed, progress)
+    found = reading(network, subset(spread, MAPPED), seed, progress)
     return {
         "heads": len(found.change[0]), "change": found.change, "layers": found.layers, "input": found.entering,
         "weights": "initial" if subject.trained is None else "trained",

@@ -43,8 +43,8 @@ def test_without_a_claim_every_cost_has_its_law(command):
         (
             ("small", "--claim", "it is slow"), 2,
             "error: a claim must name one quantity (parameters, flops, memory, time), one law (linear, quadratic, "
-            "exponential) and layers or length, got 'it is slow'; "
-            'hint: --claim "memory grows exponentially with layers"\n',
+            "exponential) and layers or length, or be a known one, got 'it is slow'; "
+            'hint: --claim "memory grows exponentially with layers", --claim "gradients vanish with layers"\n',
         ),
         (("smal",), 2, "error: preset must be a known one, got 'smal'; hint: did you mean 'small'?\n"),
         (

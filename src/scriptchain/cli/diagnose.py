@@ -31,6 +31,9 @@ def diagnose(
         str | None,
         typer.Option(metavar="SENTENCE", help='A claim to judge: "memory grows exponentially with layers".'),
     ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One config key; may be repeated.")
+    ] = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(metavar="VERDICT", help="Exit with 7 if that verdict holds; may be repeated."),
@@ -47,7 +50,7 @@ def diagnose(
 ) -> None:
     """Measure what depth does to a stack of layers, layer by layer, and say which diseases it has; or judge a claim."""
     try:
-        from .. import diagnosis, lab
+        from .. import diagnosis
         from ..lab.thresholds import THRESHOLDS
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"diagnose ({error.name})", "train") from None
@@ -60,9 +63,6 @@ def diagnose(
         import torch
 
         torch.set_num_threads(threads)
-    if claim is not None:
-        show(lab.judge(lab.Claim.parse(claim), diagnosis.config_of(target), progress=progress), json)
-        return
     for name in fail_on or []:
         if name not in THRESHOLDS:
             close = difflib.get_close_matches(name, THRESHOLDS, n=1, cutoff=0.4)
@@ -76,7 +76,15 @@ def diagnose(
             data, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row,
             labels_required=False,
         )  # fmt: skip
-    report = diagnosis.diagnose(target, rows=rows, depths=_depths(depths), texts=texts, seed=seed, progress=progress)
+    if claim is not None:
+        report = diagnosis.judge_claim(
+            claim, target, rows=rows, texts=texts, seed=seed, settings=settings or [], progress=progress
+        )
+        show(report, json)
+        return
+    report = diagnosis.diagnose(
+        target, rows=rows, depths=_depths(depths), texts=texts, seed=seed, settings=settings or [], progress=progress
+    )
     if output is not None:
         _write(output, report)
     show(report, json)

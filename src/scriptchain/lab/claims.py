@@ -52,8 +52,8 @@ class Claim:
         if None in found:
             raise UsageError(
                 f"a claim must name one quantity ({', '.join(QUANTITIES)}), one law ({', '.join(LAWS)}) and layers or "
-                f"length, got {sentence!r}",
-                hint='--claim "memory grows exponentially with layers"',
+                f"length, or be a known one, got {sentence!r}",
+                hint='--claim "memory grows exponentially with layers", --claim "gradients vanish with layers"',
             )
         return cls(*(word for word in found if word is not None))
 
