@@ -15,18 +15,26 @@ from .config import Config
 from .data.batches import pad
 from .data.labels import Labels
 from .data.records import Records, read
+from .data.splits import split
 from .data.tokenizer import CLS, Tokenizer
 from .errors import DataError, UsageError
 from .lab import Batch, Claim, costs, depth_claims, examine, judge
 from .lab.depth_claims import judge_depth
 from .lab.reading import reading
 from .lab.streams import subset
+from .lab.verdicts import HOLDS
 from .model.pipeline import Network
 from .report import Report, Table
 from .runtime.bundle import Bundle
+from .training.loop import Examples
 from .training.seed import seeded
+from .trials.cure import cure as run_cure
+from .trials.cure import plan
+from .trials.curves import curves
+from .trials.paired import Task
 
-BATCH, MAPPED = 32, 32  # texts: of a batch, and that the map of heads is drawn from
+BATCH, MAPPED, EXAMINED = 32, 32, 64  # texts: of a batch, of the map of heads, and of each finalist of a cure
+TRAINED_DEPTHS = (1, 3, 6, 12)
 Progress = Callable[[str], object]
 
 
@@ -47,12 +55,14 @@ class Subject:
 
 def diagnose(
     target: str, *, rows: Records | None = None, depths: Sequence[int] = (), texts: int = 256, seed: int = 0,
-    settings: Sequence[str] = (), progress: Progress = lambda line: None,
+    settings: Sequence[str] = (), cure: bool = False, minutes: float | None = None,
+    progress: Progress = lambda line: None,
 ) -> Report:  # fmt: skip
     """What depth does to the target's stack, on its own kind of texts or on the bundled ones.
 
     `rows` are texts of its task, best those that it was trained on and some that it was not; `texts` of them are taken.
-    `depths` examines the config's initial weights at other numbers of layers too.
+    `depths` examines the config's initial weights at other numbers of layers too. `cure` trains remedies for what holds
+    on labelled `rows`, in about `minutes`.
 
     *Raises*: ConfigError, ModelError and DataError for what cannot be read; UsageError as `lab.examine`.
     """
@@ -81,15 +91,61 @@ def diagnose(
             _at_depth(subject.config, depth, subject, seed, progress) for depth in sorted(set(depths))
         ]  # fmt: skip
         body.append(_depth_table(data["depths"]))
+    if depths and minutes is not None and not cure:
+        task, _, _ = _task(_own_config(subject), rows, seed)
+        trained = curves(_own_config(subject), depths, task, minutes=minutes, seed=seed, progress=progress)
+        data["curves"] = trained.to_dict()
+        body += trained.body
+    if cure:
+        tried = _cure(subject, data, rows, minutes, seed, progress)
+        data["cure"] = tried.to_dict()
+        body += tried.body
     return Report(f"what depth does to {target}", data, body)
+
+
+def _cure(
+    subject: Subject, data: dict[str, Any], rows: Records | None, minutes: float | None, seed: int, progress: Progress
+) -> Report:
+    config = _own_config(subject)
+    task, learn, words = _task(config, rows, seed)
+    holding = [name for name, one in data["verdicts"].items() if one["state"] == HOLDS]
+    planned = plan(config, holding, task, minutes=minutes, seed=seed)
+    batches = to_batches(_sample(learn, EXAMINED, seed), words.tokenizer, words.labels)
+    return run_cure(config, holding, task, batches, planned, seed=seed, progress=progress)
+
+
+def _own_config(subject: Subject) -> Config:
+    if subject.config is None:
+        raise UsageError("training must have a config of scriptchain, got a model of another library")
+    return subject.config
+
+
+def _task(config: Config, rows: Records | None, seed: int) -> tuple[Task, Records, "_Words"]:
+    """Rows to learn, to choose by and to score on; the first of them as records too, with their vocabulary."""
+    if rows is None or rows.labels is None:
+        raise UsageError("training must have labelled texts, got none", hint="--data FILE")
+    learn, choose, score = (rows.subset(part) for part in split(rows.texts, rows.labels, (0.8, 0.1, 0.1), seed=seed))
+    words = _words(config, learn)
+    train, chosen, scored = (_examples(part, words) for part in (learn, choose, score))
+    return Task(train, chosen, scored, words.tokenizer.vocab_size, len(words.labels.names)), learn, words
+
+
+def _examples(rows: Records, words: "_Words") -> Examples:
+    assert rows.labels is not None
+    numbers = words.labels.index(rows.labels)
+    return Examples(words.tokenizer.encode(rows.texts).ids, numbers, np.ones(len(numbers), np.float32))
 
 
 def judge_claim(
     sentence: str, target: str, *, rows: Records | None = None, texts: int = 256, seed: int = 0,
-    settings: Sequence[str] = (), progress: Progress = lambda line: None,
+    settings: Sequence[str] = (), depths: Sequence[int] = (), minutes: float | None = None,
+    progress: Progress = lambda line: None,
 ) -> Report:  # fmt: skip
     """The verdict on a claim about the target's stack. Raises UsageError for a sentence that is not a known claim."""
     config = config_of(target, settings)
+    if "overfit" in sentence.lower():
+        task, _, _ = _task(config, read("emotions") if rows is None else rows, seed)
+        return curves(config, depths or TRAINED_DEPTHS, task, minutes=minutes, seed=seed, progress=progress)
     claim = depth_claims.parse(sentence)
     if claim is None:
         return judge(Claim.parse(sentence), config, progress=progress)

@@ -82,7 +82,7 @@ def test_the_kept_weights_are_those_of_the_best_epoch(monkeypatch):
         seen.append(weights(network))
         return {"loss": 1.0, "accuracy": 0.5, "macro_f1": next(scores)}
 
-    monkeypatch.setattr(loop, "_validate", scripted)
+    monkeypatch.setattr(loop, "validate", scripted)
     network, outcome = trained(validation=examples(seed=1), patience=3)
     assert outcome.kept_epoch == 2
     assert len(outcome.history) == 5
@@ -90,7 +90,7 @@ def test_the_kept_weights_are_those_of_the_best_epoch(monkeypatch):
 
 
 def test_without_patience_the_last_epoch_is_kept(monkeypatch):
-    monkeypatch.setattr(loop, "_validate", lambda *_: {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5})
+    monkeypatch.setattr(loop, "validate", lambda *_: {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5})
     _, outcome = trained(validation=examples(seed=1), epochs=3)
     assert outcome.kept_epoch == len(outcome.history) == 3
 
@@ -108,7 +108,7 @@ def test_the_average_is_the_recursion_and_is_what_is_kept(monkeypatch):
     scored = []
     monkeypatch.setattr(
         loop,
-        "_validate",
+        "validate",
         lambda net, *_: scored.append(weights(net)) or {"loss": 1.0, "accuracy": 0.5, "macro_f1": 0.5},
     )
     kept, _ = trained(validation=examples(seed=1), weight_average=0.9, epochs=2)

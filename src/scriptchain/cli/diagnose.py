@@ -34,6 +34,13 @@ def diagnose(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One config key; may be repeated.")
     ] = None,
+    cure: Annotated[
+        bool, typer.Option("--cure", help="Train remedies for what holds on --data, beside doing nothing.")
+    ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Trains --depths on --data, or a cure, for about so long; epochs shrink to it."),
+    ] = None,
     fail_on: Annotated[
         list[str] | None,
         typer.Option(metavar="VERDICT", help="Exit with 7 if that verdict holds; may be repeated."),
@@ -78,13 +85,15 @@ def diagnose(
         )  # fmt: skip
     if claim is not None:
         report = diagnosis.judge_claim(
-            claim, target, rows=rows, texts=texts, seed=seed, settings=settings or [], progress=progress
-        )
+            claim, target, rows=rows, texts=texts, seed=seed, settings=settings or [], depths=_depths(depths),
+            minutes=minutes, progress=progress,
+        )  # fmt: skip
         show(report, json)
         return
     report = diagnosis.diagnose(
-        target, rows=rows, depths=_depths(depths), texts=texts, seed=seed, settings=settings or [], progress=progress
-    )
+        target, rows=rows, depths=_depths(depths), texts=texts, seed=seed, settings=settings or [], cure=cure,
+        minutes=minutes, progress=progress,
+    )  # fmt: skip
     if output is not None:
         _write(output, report)
     show(report, json)

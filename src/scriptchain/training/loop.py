@@ -91,7 +91,10 @@ def fit(
                 network.to("cpu")
                 outcome.interrupted = True
                 return outcome
-        scores = None if validation is None else _validate(average.network, validation, accelerator)
+        scores = None
+        if validation is not None:
+            with accelerator.autocast():
+                scores = validate(average.network, validation)
         record = {"epoch": epoch, "step": step, "learning_rate": config.learning_rate * factor(step - 1),
                   "loss": loss_sum / rows, "accuracy": correct / rows}  # fmt: skip
         outcome.history.append(record | {f"validation_{name}": value for name, value in (scores or {}).items()})
@@ -134,15 +137,17 @@ def hide_tokens(ids: Tensor, mask: Tensor, share: float) -> Tensor:
     return ids.masked_fill(hidden, MASK)
 
 
-def _validate(network: nn.Module, data: Examples, accelerator: Any) -> dict[str, float]:
+def validate(network: nn.Module, data: Examples) -> dict[str, float]:
+    """Cross-entropy, accuracy and macro-F1 of a network, in evaluation mode, on the device that it is on."""
     network.eval()
+    device = next(network.parameters()).device
     # Sorted by length: padding is cheap, and the order of the rows does not matter to the scores.
     order = np.argsort([len(row) for row in data.ids], kind="stable")
     parts = []
-    with torch.inference_mode(), accelerator.autocast():
+    with torch.inference_mode():
         for start in range(0, len(order), 256):
             ids, mask = batches.pad([data.ids[row] for row in order[start : start + 256]])
-            ids, mask = torch.from_numpy(ids).to(accelerator.device), torch.from_numpy(mask).to(accelerator.device)
+            ids, mask = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
             parts.append(network(ids, mask).float().cpu())
     logits, labels = torch.cat(parts), torch.from_numpy(data.labels[order])
     cells = confusion(labels.numpy(), logits.argmax(1).numpy(), logits.shape[1])
