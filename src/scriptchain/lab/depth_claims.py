@@ -156,8 +156,9 @@ def _of_norms(points: Sequence[dict[str, Any]], threshold: float) -> str:
 def _slope(points: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Of ln value against ln depth, with Student's 95 % interval; NaN where it cannot be fitted."""
     depths, values = (np.array([point[key] for point in points], float) for key in ("depth", "value"))
-    if len(set(depths)) < 2 or not (values > 0).all():
+    if len(set(depths)) < 2 or not (values > 0).any():
         return dict.fromkeys(("value", "low", "high"), math.nan)
+    values = np.maximum(values, values[values > 0].min() / 2)  # a share of 0 is below what could be told from 0
     fit: Any = linregress(np.log(depths), np.log(values))
     half = float(t.ppf(0.975, len(depths) - 2) * fit.stderr)
     return {"value": float(fit.slope), "low": float(fit.slope) - half, "high": float(fit.slope) + half}

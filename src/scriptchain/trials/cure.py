@@ -26,12 +26,17 @@ SHALLOWER = (1 / 8, 1 / 4, 1 / 2)  # of the layers
 
 @dataclass(frozen=True)
 class Plan:
-    """The arms of both stages, the epochs that the budget leaves, and the wall seconds that they take at most."""
+    """The arms of both stages, the epochs that the budget leaves, and the wall seconds of each stage at most."""
 
     screened: list[Arm]
     kept: list[Arm]
     epochs: int
-    seconds: float
+    screening: float
+    finals: float
+
+    @property
+    def seconds(self) -> float:
+        return self.screening + self.finals
 
 
 def plan(config: Config, verdicts: Sequence[str], task: Task, *, minutes: float | None = None, seed: int = 0) -> Plan:
@@ -60,15 +65,16 @@ def plan(config: Config, verdicts: Sequence[str], task: Task, *, minutes: float 
     # The finalists of the screening are not known yet: the slowest of each kind is counted.
     slowest = [max(each[n] for n, arm in enumerate(screened) if arm.kind == kind)
                for kind in {arm.kind for arm in screened}]  # fmt: skip
-    seconds, epochs = once + SEEDS * (finals + sum(slowest)), config.epochs
+    all_finals, epochs, share = SEEDS * (finals + sum(slowest)), config.epochs, 1.0
+    seconds = once + all_finals
     if minutes is not None and seconds > 60 * minutes:
         epochs = int(config.epochs * 60 * minutes / seconds)
         if epochs < FEWEST_EPOCHS:
             needed = FEWEST_EPOCHS / config.epochs * seconds / 60
             raise UsageError(f"--minutes must be at least {needed:.0f} for {len(screened)} arms and {SEEDS} seeds, got "
                              f"{minutes:g}", hint="fewer rows, or a smaller config")  # fmt: skip
-        seconds *= epochs / config.epochs
-    return Plan(_shortened(screened, epochs), _shortened(kept, epochs), epochs, seconds)
+        share = epochs / config.epochs
+    return Plan(_shortened(screened, epochs), _shortened(kept, epochs), epochs, share * once, share * all_finals)
 
 
 def cure(
@@ -84,9 +90,8 @@ def cure(
         f"{planned.epochs} epochs each: at most about {duration(planned.seconds)}"
     )
     screening = run(
-        planned.screened, [seed], task, task.choose, seconds=planned.seconds, progress=lambda line: progress(
-            f"screening, {line}"
-        ),
+        planned.screened, [seed], task, task.choose, seconds=planned.screening, rest=planned.finals,
+        progress=lambda line: progress(f"screening, {line}"),
     )  # fmt: skip
     remedy, shallower = (_best(screening, kind) for kind in ("remedy", "shallower"))
     finalists = [*planned.kept, remedy.arm, *([shallower.arm] if shallower else [])]
@@ -98,7 +103,10 @@ def cure(
             states[trial.arm.name, trial.seed] = found["verdicts"]
 
     seeds = list(range(seed + 1, seed + 1 + SEEDS))
-    trials = run(finalists, seeds, task, task.score, progress=lambda line: progress(f"finals, {line}"), each=look)
+    trials = run(
+        finalists, seeds, task, task.score, seconds=planned.finals, progress=lambda line: progress(f"finals, {line}"),
+        each=look,
+    )  # fmt: skip
     followed = verdicts[0]
     arms = [_summary(arm, trials, states, followed) for arm in finalists]
     data = _conclusion(arms, remedy.arm, followed) | {

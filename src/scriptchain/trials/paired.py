@@ -57,10 +57,10 @@ class Trial:
 
 
 def run(
-    arms: Sequence[Arm], seeds: Sequence[int], task: Task, scored: Examples, *, seconds: float = 0.0,
+    arms: Sequence[Arm], seeds: Sequence[int], task: Task, scored: Examples, *, seconds: float = 0.0, rest: float = 0.0,
     progress: Progress = lambda line: None, each: Callable[[Trial], object] = lambda trial: None,
 ) -> list[Trial]:  # fmt: skip
-    """Every arm on every seed, seed by seed; `seconds` is what all of it is expected to take, for the time left."""
+    """Every arm on every seed, seed by seed; `seconds` is what that is expected to take, `rest` what comes after it."""
     found: list[Trial] = []
     start, total = time.perf_counter(), len(arms) * len(seeds)
     for seed in seeds:
@@ -69,10 +69,10 @@ def run(
             found.append(trial)
             each(trial)
             taken = time.perf_counter() - start
-            left = taken / len(found) * (total - len(found)) if len(found) > 2 else max(0.0, seconds - taken)
+            left = taken / len(found) * (total - len(found)) if len(found) > len(arms) else max(0.0, seconds - taken)
             progress(
                 f"{len(found)} of {total}: {arm.name}, seed {seed}: accuracy {100 * trial.accuracy:.1f} %"
-                f"{' (diverged)' if trial.diverged else ''}; about {duration(left)} left"
+                f"{' (diverged)' if trial.diverged else ''}; about {duration(left + rest)} left"
             )
     return found
 
