@@ -24,7 +24,7 @@ from .order import Order, order
 from .places import places_by_layer
 from .stack import Batch, Forward, Stack
 from .streams import collect, rebatched, subset
-from .verdicts import HOLDS, Measurements, Verdict, judge_all
+from .verdicts import HOLDS, UNDECIDED, Measurements, Verdict, judge_all
 
 FEWEST = 32  # texts: intervals over fewer are guesses
 REPEATS = 8  # batches that the gradients' intervals come from
@@ -159,24 +159,26 @@ def _report(stack: Stack, seen: Measurements, verdicts: list[Verdict], seed: int
         "layers": by_layer(stack, seen), "cost": as_dict(seen.cost), "order": _order(seen.order),
         "cpu_seconds": seconds,
     }  # fmt: skip
-    holding = [verdict for verdict in verdicts if verdict.state == HOLDS]
-    line = ", ".join(verdict.name for verdict in holding) or "nothing"
     body: list[Table | str] = [
         f"{len(stack.layers)} layers, {seen.texts:,} texts, {data['weights']} weights, {duration(seconds)} of CPU",
-        f"holds: {line}",
-        Table(
-            "verdicts", ["verdict", "state", "value", "interval", "threshold", "what was seen"],
-            [_row(verdict) for verdict in verdicts],
-        ),
-    ]  # fmt: skip
+        said(data["verdicts"], HOLDS) or "nothing holds",
+        Table("verdicts", ["verdict", "state", "value", "interval", "holds"], [_row(verdict) for verdict in verdicts]),
+        said(data["verdicts"], UNDECIDED) or "nothing is undecided",
+    ]
     return Report("depth", data, body)
+
+
+def said(verdicts: Mapping[str, Mapping[str, Any]], state: str) -> str:
+    """A line for each verdict of that state, with what was seen."""
+    found = {name: one for name, one in verdicts.items() if one["state"] == state}
+    return "\n".join(f"{state} {name}: {one['says']}" for name, one in found.items())
 
 
 def _row(verdict: Verdict) -> list[Any]:
     one = verdict.to_dict()
     return [
         verdict.name, verdict.state, _short(verdict.measured.value), _interval(verdict.measured),
-        f"{one['side']} {one['threshold']:g}", verdict.says,
+        f"{one['side']} {one['threshold']:g}",
     ]  # fmt: skip
 
 

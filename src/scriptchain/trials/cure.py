@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import Config, replace, to_dict
-from ..errors import DataError, UsageError
+from ..errors import UsageError
 from ..lab import Batch, examine
 from ..report import Report, Table, duration
 from ..scoring.intervals import mean_interval
@@ -39,16 +39,24 @@ class Plan:
         return self.screening + self.finals
 
 
-def plan(config: Config, verdicts: Sequence[str], task: Task, *, minutes: float | None = None, seed: int = 0) -> Plan:
+def plan(
+    config: Config,
+    verdicts: Sequence[str],
+    task: Task,
+    *,
+    minutes: float | None = None,
+    examined: float = 0.0,
+    seed: int = 0,
+) -> Plan:
     """Which trainings answer, and how long they take; with `minutes` the epochs of all arms shrink alike.
 
-    *Raises*: DataError where no remedy is known for any of the verdicts; UsageError for a budget that is too small.
+    `examined` is what one examination of a finalist takes, in seconds.
+
+    *Raises*: UsageError where no remedy is known for any of the verdicts, or for a budget that is too small.
     """
     remedies = remedies_for(config, verdicts)
     if not remedies:
-        said = ", ".join(verdicts) or "no verdict"
-        raise DataError(f"a cure needs a verdict that holds and has a remedy, got {said}",
-                        hint="scriptchain diagnose TARGET says which hold")  # fmt: skip
+        raise UsageError(f"verdicts must have a remedy that changes the config, got {', '.join(verdicts) or 'none'}")
     depths = sorted({max(1, round(share * config.num_layers)) for share in SHALLOWER} - {config.num_layers})
     screened = [
         *(Arm(remedy.name, "remedy", changed) for remedy, changed in remedies),
@@ -66,15 +74,18 @@ def plan(config: Config, verdicts: Sequence[str], task: Task, *, minutes: float 
     slowest = [max(each[n] for n, arm in enumerate(screened) if arm.kind == kind)
                for kind in {arm.kind for arm in screened}]  # fmt: skip
     all_finals, epochs, share = SEEDS * (finals + sum(slowest)), config.epochs, 1.0
-    seconds = once + all_finals
+    looks = SEEDS * (len(kept) + len(slowest)) * examined
+    seconds = once + all_finals + looks
     if minutes is not None and seconds > 60 * minutes:
-        epochs = int(config.epochs * 60 * minutes / seconds)
+        epochs = int(config.epochs * (60 * minutes - looks) / (seconds - looks))
         if epochs < FEWEST_EPOCHS:
-            needed = FEWEST_EPOCHS / config.epochs * seconds / 60
+            needed = (FEWEST_EPOCHS / config.epochs * (seconds - looks) + looks) / 60
             raise UsageError(f"--minutes must be at least {needed:.0f} for {len(screened)} arms and {SEEDS} seeds, got "
                              f"{minutes:g}", hint="fewer rows, or a smaller config")  # fmt: skip
         share = epochs / config.epochs
-    return Plan(_shortened(screened, epochs), _shortened(kept, epochs), epochs, share * once, share * all_finals)
+    return Plan(
+        _shortened(screened, epochs), _shortened(kept, epochs), epochs, share * once, share * all_finals + looks
+    )
 
 
 def cure(
