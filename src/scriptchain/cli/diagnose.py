@@ -1,6 +1,7 @@
 """`scriptchain diagnose TARGET`: what depth and length do to a stack; behind it lives torch."""
 
 import difflib
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -75,6 +76,8 @@ def diagnose(
             close = difflib.get_close_matches(name, THRESHOLDS, n=1, cutoff=0.4)
             hint = f"did you mean {close[0]!r}?" if close else f"the verdicts are {', '.join(THRESHOLDS)}"
             raise UsageError(f"--fail-on must name a verdict, got {name!r}", hint=hint)
+    if output is not None:
+        _check_output(output)
     rows = None
     if data is not None:
         from ..data.records import read
@@ -94,9 +97,11 @@ def diagnose(
         target, rows=rows, depths=_depths(depths), texts=texts, seed=seed, settings=settings or [], cure=cure,
         minutes=minutes, progress=progress,
     )  # fmt: skip
-    if output is not None:
-        _write(output, report)
     show(report, json)
+    if output is not None:
+        from ..lab.page import render
+
+        output.write_text(render(report.to_dict()), "utf-8")
     held = [name for name in fail_on or [] if report["verdicts"][name]["state"] == "HOLDS"]
     if held:
         typer.echo(f"holds: {', '.join(held)}", err=True)
@@ -112,10 +117,8 @@ def _depths(text: str | None) -> list[int]:
     return [int(part) for part in numbers]
 
 
-def _write(output: Path, report: object) -> None:
-    from ..lab.page import render
-
-    try:
-        output.write_text(render(report.to_dict()), "utf-8")  # type: ignore[attr-defined]
-    except OSError as error:
-        raise ResourceError(f"{output} cannot be written ({error.strerror})", hint="--output FILE.html") from None
+def _check_output(output: Path) -> None:
+    """Before anything is measured, so that nothing measured is lost."""
+    if output.is_dir() or not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
+        raise ResourceError(f"--output must be a file in a folder that can be written, got {str(output)!r}",
+                            hint="--output depth.html")  # fmt: skip
