@@ -36,14 +36,22 @@ RULES = [
     ("d_feedforward", 0, "an integer >= 1"),
     ("d_feedforward", 65_537, "an integer <= 65536"),
     ("activation", "silu", "one of relu, gelu"),
-    ("residual", "sandwich", "one of pre_norm, post_norm"),
+    ("residual", "sandwich", "one of pre_norm, post_norm, deep_norm, rezero"),
     ("residual_scale", 0, "a number > 0.0"),
     ("residual_scale", nan, "a number > 0.0"),
     ("residual_scale", inf, "a number <= 1000000.0"),
+    ("branch_scale", 0.5, "one of none, inverse_sqrt_depth"),
+    ("branch_scale", "inverse_depth", "one of none, inverse_sqrt_depth"),
+    ("layer_scale", -0.1, "a number >= 0.0"),
+    ("layer_scale", 1e7, "a number <= 1000000.0"),
+    ("stochastic_depth", -0.1, "a number >= 0.0"),
+    ("stochastic_depth", 1, "a number < 1.0"),
+    ("qk_norm", "yes", "true or false"),
     ("positions", 3, "text"),
     ("positions_options", [1], "a table"),
     ("positions_options", {1: 2}, "text"),
     ("positions_shared", 1, "true or false"),
+    ("positions_reinjected", 1, "true or false"),
     ("embedding_std", 0, "a number > 0.0"),
     ("embedding_std", 1e7, "a number <= 1000000.0"),
     ("embedding_norm", "no", "true or false"),
@@ -115,6 +123,32 @@ def test_heads_must_divide_the_width_and_the_nearest_number_below_is_named(d_mod
         configs.make({"d_model": d_model, "num_heads": num_heads})
     assert str(caught.value) == f"num_heads must divide d_model {d_model}, got {num_heads}; hint: num_heads={best}"
     assert configs.make({"d_model": d_model, "num_heads": best}).num_heads == best
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"residual": "rezero", "layer_scale": 0.1},
+            "layer_scale must be 0 with residual rezero, whose gain starts at 0, got 0.1; hint: layer_scale=0",
+        ),
+        (
+            {"residual": "deep_norm", "residual_scale": 0.5},
+            "residual_scale must be 1 with residual deep_norm, whose depth sets it, got 0.5; hint: residual_scale=1",
+        ),
+        (
+            {"d_model": 8, "num_heads": 8, "qk_norm": True},
+            "num_heads must be less than d_model 8 with qk_norm, got 8; hint: qk_norm=false",
+        ),
+    ],
+    ids=lambda part: "-".join(part) if isinstance(part, dict) else "",
+)
+def test_two_keys_that_contradict_each_other_are_refused(values, message):
+    with pytest.raises(ConfigError) as caught:
+        configs.make(values)
+    assert str(caught.value) == message
+    for key in values:  # neither does alone
+        configs.make({"d_model": 8, "num_heads": 4} | values | {key: getattr(configs.Config(), key)})
 
 
 # --- an unknown key names the nearest ------------------------------------------------------------------------
@@ -373,6 +407,31 @@ def test_the_sum_of_the_branches_keeps_its_size():
 
 
 @pytest.mark.parametrize(
+    "setting",
+    ["residual=deep_norm", "residual=rezero", "branch_scale=inverse_sqrt_depth", "layer_scale=0.1"],
+)
+def test_branches_that_are_small_already_are_not_made_smaller_by_the_dial(setting, tmp_path):
+    """Wherever it is said: in the file, behind the dial, or in Python."""
+    key, value = setting.split("=")
+    value = value if value[0].isalpha() else float(value)
+    file = tmp_path / "my.toml"
+    file.write_text(f"{key} = {value!r}\n", encoding="utf-8")
+    plain = configs.resolve("small", depth=12)
+    assert plain.residual_scale == pytest.approx(0.5)
+    for resolved in (
+        configs.resolve(file=file, depth=12),
+        configs.resolve("small", settings=[setting], depth=12),
+        configs.resolve("small", overrides={key: value}, depth=12),
+    ):
+        assert resolved == configs.replace(plain, residual_scale=1.0, **{key: value})
+
+
+def test_stochastic_depth_and_norms_leave_the_dial_alone():
+    settings = ["stochastic_depth=0.2", "qk_norm=true", "positions_reinjected=true", "residual=post_norm"]
+    assert configs.resolve("small", settings=settings, depth=12).residual_scale == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
     ("depth", "message"),
     [
         (0, "depth must be at least 1, got 0; hint: --depth 3"),
@@ -399,7 +458,12 @@ VALID = st.fixed_dictionaries(
         "num_layers": st.integers(1, 1024),
         "d_feedforward": st.integers(1, 65_536),
         "residual_scale": st.floats(0, 1e6, exclude_min=True),
+        "branch_scale": st.sampled_from(["none", "inverse_sqrt_depth"]),
+        "layer_scale": st.floats(0, 1e6),
+        "stochastic_depth": SHARES,
+        "qk_norm": st.booleans(),
         "positions_shared": st.booleans(),
+        "positions_reinjected": st.booleans(),
         "positions_options": st.dictionaries(st.text(), st.integers(-(2**62), 2**62) | st.text() | st.booleans()),
         "pooling": st.sampled_from(["mean", "max", "cls", "attention"]),
         "head_layers": st.lists(st.integers(1, 65_536), max_size=4),

@@ -27,7 +27,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
     and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
-    `weight_average` 0 averages nothing.
+    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain.
     """
 
     preset: str = "small"
@@ -45,11 +45,16 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     num_layers: Annotated[int, Meta(ge=1, le=1_024)] = 3
     d_feedforward: Width = 512
     activation: Literal["relu", "gelu"] = "gelu"
-    residual: Literal["pre_norm", "post_norm"] = "pre_norm"
+    residual: Literal["pre_norm", "post_norm", "deep_norm", "rezero"] = "pre_norm"
     residual_scale: Positive = 1.0
+    branch_scale: Literal["none", "inverse_sqrt_depth"] = "none"
+    layer_scale: NonNegative = 0.0
+    stochastic_depth: Share = 0.0
+    qk_norm: bool = False
     positions: str = "learned"
     positions_options: dict[str, Any] = {}
     positions_shared: bool = False
+    positions_reinjected: bool = False
     embedding_std: Positive = 0.05
     embedding_norm: bool = False
     pooling: Literal["mean", "max", "cls", "attention"] = "mean"
@@ -83,6 +88,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ConfigError(
                 f"num_heads must divide d_model {self.d_model}, got {self.num_heads}", hint=f"num_heads={heads}"
             )
+        if self.qk_norm and self.num_heads == self.d_model:  # a norm over one channel leaves 0
+            raise ConfigError(
+                f"num_heads must be less than d_model {self.d_model} with qk_norm, got {self.num_heads}",
+                hint="qk_norm=false",
+            )
+        if self.residual == "rezero" and self.layer_scale:  # both are the branch's learned gain
+            raise ConfigError(
+                f"layer_scale must be 0 with residual rezero, whose gain starts at 0, got {self.layer_scale}",
+                hint="layer_scale=0",
+            )
+        if self.residual == "deep_norm" and self.residual_scale != 1:  # both are the branch's initial scale
+            raise ConfigError(
+                f"residual_scale must be 1 with residual deep_norm, whose depth sets it, got {self.residual_scale}",
+                hint="residual_scale=1",
+            )
 
 
 KEYS = Config.__struct_fields__
@@ -115,19 +135,32 @@ def resolve(
     overrides: Mapping[str, Any] | None = None,
     depth: int | None = None,
 ) -> Config:
-    """Preset, then the file's keys, then the depth dial, then `key=value` settings and overrides: later wins."""
+    """Preset, then the file's keys, then the depth dial, then `key=value` settings and overrides: later wins.
+
+    The dial starts from the file's depth, and follows from what settings and overrides say of the branches.
+    """
     values = _read_toml(Path(file)) if file is not None else {}
     if preset is not None:
         values["preset"] = preset
     values = _over(preset_values(values.get("preset", "small")), values)
+    chosen = _changed(values, settings, overrides or {})
     if depth is not None:
-        values = to_dict(at_depth(make(values), depth))
+        dialed = to_dict(at_depth(make(chosen | {"num_layers": values["num_layers"]}), depth))
+        chosen = _changed(values | {key: dialed[key] for key in DIAL}, settings, overrides or {})
+    return make(chosen)
+
+
+DIAL = ("num_layers", "residual_scale", "learning_rate", "warmup")
+
+
+def _changed(values: Mapping[str, Any], settings: Sequence[str], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    changed = dict(values)
     for setting in sorted(settings, key=lambda text: not text.startswith("positions=")):
         key, value = _parse_setting(setting)
         if key == "preset":  # its name alone would say that values were taken from it
             raise UsageError(f"preset must be chosen by --preset, got --set {setting}", hint=f"--preset {value}")
-        _assign(values, key, value)
-    return make(_over(values, overrides or {}))
+        _assign(changed, key, value)
+    return _over(changed, overrides)
 
 
 def _over(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,14 +190,16 @@ def at_depth(config: Config, num_layers: int) -> Config:
 
     The sum of N residual branches grows as sqrt(N), so the initial scale of each branch and the learning rate
     fall as 1/sqrt(N) (the GPT-2 rule for the first); a deeper stack warms up longer, up to half of the run.
+    Branches that `residual`, `branch_scale` or `layer_scale` already make small keep their initial scale.
     """
     if num_layers < 1:
         raise ConfigError(f"depth must be at least 1, got {num_layers}", hint="--depth 3")
     deeper = num_layers / config.num_layers
+    small = config.residual in ("deep_norm", "rezero") or config.branch_scale != "none" or config.layer_scale > 0
     return replace(
         config,
         num_layers=num_layers,
-        residual_scale=config.residual_scale * deeper**-0.5,
+        residual_scale=config.residual_scale * (1.0 if small else deeper**-0.5),
         learning_rate=config.learning_rate * deeper**-0.5,
         warmup=max(config.warmup, min(0.5, max(config.warmup, 0.05) * deeper) if deeper > 1 else 0.0),
     )

@@ -30,7 +30,8 @@ from ..positions.rows import (
     scatter,
     texts,
 )
-from .test_residual import norm
+from .remedies import REMEDIES
+from .test_residual import joined, norm
 
 
 def numbers(module: torch.nn.Module) -> dict[str, np.ndarray]:
@@ -44,7 +45,7 @@ def activated(name: str, x: np.ndarray) -> np.ndarray:
 
 
 def encoded(encoder: Encoder, config, ids: list[int], row) -> np.ndarray:
-    """One text through every layer, by the formulas of 1706.03762 and 2002.04745."""
+    """One text through every layer, by the formulas of 1706.03762 and of each form of residual."""
     w = numbers(encoder)
     t = np.arange(len(ids), dtype=np.float64)
 
@@ -55,16 +56,29 @@ def encoded(encoder: Encoder, config, ids: list[int], row) -> np.ndarray:
         return found
 
     t = reference(0).place(t)
-    x = reference(0).embed(w["tokens.weight"][ids], t)
+    tokens = w["tokens.weight"][ids]
+    x = reference(0).embed(tokens, t)
+    added = x - tokens
     if config.embedding_norm:
         x = norm(x, w["stem_norm.weight"], w["stem_norm.bias"])
 
-    def join(x, branch, name):
-        weight, bias = w[f"{name}.norm.weight"], w[f"{name}.norm.bias"]
-        return x + branch(norm(x, weight, bias)) if config.residual == "pre_norm" else norm(x + branch(x), weight, bias)
+    def join(x, branch, layer, name):
+        prefix = f"{layer}.join_{name}."
+        learned = {key.removeprefix(prefix): value for key, value in w.items() if key.startswith(prefix)}
+        gain = w.get(f"{layer}.damp_{name}.gain", 1.0)
+        if config.branch_scale == "inverse_sqrt_depth":
+            gain = gain / math.sqrt(config.num_layers)
+        return joined(config.residual, x, lambda y: gain * branch(y), learned, config.num_layers)
+
+    def again(x, number):
+        name = f"reinjections.{number - 1}"
+        gate = w[f"{name}.gate"] / config.num_layers
+        return x + gate * norm(added, w[f"{name}.norm.weight"], w[f"{name}.norm.bias"])
 
     for number in range(config.num_layers):
         layer = f"layers.{number}"
+        if config.positions_reinjected and number:
+            x = again(x, number)
 
         def linear(x, name, layer=layer):
             return x @ w[f"{layer}.{name}.weight"].T + w[f"{layer}.{name}.bias"]
@@ -73,6 +87,9 @@ def encoded(encoder: Encoder, config, ids: list[int], row) -> np.ndarray:
             q, k, v = (
                 part.reshape(len(x), config.num_heads, -1) for part in np.split(linear(x, "attention.project"), 3, -1)
             )
+            if config.qk_norm:
+                q = norm(q, w[f"layers.{number}.attention.query_norm.weight"], np.zeros(1))
+                k = norm(k, w[f"layers.{number}.attention.key_norm.weight"], np.zeros(1))
             bias = reference(number).bias(x, q, k, t)
             q, k = reference(number).rotate(q, k, t)
             output, weights = attention(q, k, v, scale=1 / math.sqrt(config.d_model / config.num_heads), bias_HLL=bias)
@@ -84,9 +101,9 @@ def encoded(encoder: Encoder, config, ids: list[int], row) -> np.ndarray:
         def feed(x, linear=linear):
             return linear(activated(config.activation, linear(x, "feedforward.expand")), "feedforward.output")
 
-        x = join(x, attend, f"{layer}.join_attention")
-        x = join(x, feed, f"{layer}.join_feedforward")
-    return norm(x, w["final_norm.weight"], w["final_norm.bias"]) if config.residual == "pre_norm" else x
+        x = join(x, attend, layer, "attention")
+        x = join(x, feed, layer, "feedforward")
+    return norm(x, w["final_norm.weight"], w["final_norm.bias"]) if "final_norm.weight" in w else x
 
 
 @pytest.mark.parametrize("embedding_norm", [False, True], ids=["plain", "normed"])
@@ -94,7 +111,23 @@ def encoded(encoder: Encoder, config, ids: list[int], row) -> np.ndarray:
 @pytest.mark.parametrize("residual", ["pre_norm", "post_norm"])
 @rows(row for row in ALONE if not row.options)
 def test_the_stack_equals_a_slow_loop(row, residual, activation, embedding_norm):
-    changes = {"residual": residual, "activation": activation, "embedding_norm": embedding_norm, "dropout": 0.4}
+    check_by_hand(row, {"residual": residual, "activation": activation, "embedding_norm": embedding_norm})
+
+
+@pytest.mark.parametrize("residual", ["pre_norm", "rezero"])
+@rows(row for row in ALONE if not row.options)
+def test_normed_queries_and_keys_work_with_every_encoding(row, residual):
+    check_by_hand(row, {"residual": residual, "qk_norm": True})
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+@rows(row for row in ALONE if row.id in ("learned", "sinusoidal", "fourier", "convolutional"))
+def test_every_remedy_equals_a_slow_loop(row, name):
+    check_by_hand(row, {**REMEDIES[name], "num_layers": 4})
+
+
+def check_by_hand(row, changes):
+    changes = {**changes, "dropout": 0.4}
     encoder = network(row, **changes).encoder.double()
     ids = texts(4, 2)
     mask = padding((4, 2), 5, "left")

@@ -88,12 +88,8 @@ def judge(claim: Claim, config: Config, *, progress: Callable[[str], object] = l
         ),
     ]  # fmt: skip
     if best.law == "quadratic" and claim.axis == "length":
-        crossover = best.coefficients[1] / best.coefficients[2]
-        share = config.max_seq_len / (crossover + config.max_seq_len)
-        data["crossover"] = crossover
-        body.insert(
-            2, f"the quadratic part is {100 * share:.1f} % at {config.max_seq_len} tokens, half at {crossover:,.0f}"
-        )
+        data["crossover"], line = _crossover(best, config)
+        body.insert(2, line)
     return Report("claim", data, body)
 
 
@@ -104,7 +100,8 @@ def costs(config: Config, name: str, *, progress: Callable[[str], object] = lamb
     laws: dict[str, Any] = {
         quantity: {"value": getattr(here, quantity), "unit": UNITS[quantity]} for quantity in counted
     }
-    rows = []
+    rows: list[list[Any]] = []
+    notes: list[str] = []
     for axis in AXES:
         grid, found = _grid(axis, config, progress)
         for quantity in counted:
@@ -112,15 +109,36 @@ def costs(config: Config, name: str, *, progress: Callable[[str], object] = lamb
                 continue  # a table of positions grows with the longest text by design; nothing else does
             values = [float(getattr(one, quantity)) for one in found]
             value, low, high = exponent(grid, values)
-            law = best_law(fit_laws(grid, values)).law
-            laws[quantity][axis] = {"law": law, "exponent": {"value": value, "low": low, "high": high}}
-            rows.append([quantity, axis, law, FORMS[law], f"{value:.3f} [{low:.3f}, {high:.3f}]", f"{values[-1]:,.0f}"])
+            best = best_law(fit_laws(grid, values))
+            laws[quantity][axis] = {"law": best.law, "exponent": {"value": value, "low": low, "high": high}}
+            if best.law == "quadratic" and axis == "length":
+                laws[quantity][axis]["crossover"], line = _crossover(best, config)
+                notes.append(f"{quantity}: {line}")
+            rows.append(
+                [
+                    quantity,
+                    axis,
+                    best.law,
+                    FORMS[best.law],
+                    f"{value:.3f} [{low:.3f}, {high:.3f}]",
+                    f"{values[-1]:,.0f}",
+                ]
+            )
     titles = ["cost", "grows with", "law", "form", "exponent of a + b x^p", "at the end of the grid"]
     shape = f"{config.num_layers} layers, {config.max_seq_len} tokens, 8 texts"
     said = ", ".join(f"{getattr(here, quantity):,} {UNITS[quantity]}" for quantity in counted)
     return Report(
-        f"what {name} costs", {"target": name, "cost": laws}, [f"{shape}: {said}", Table("laws", titles, rows)]
+        f"what {name} costs",
+        {"target": name, "cost": laws},
+        [f"{shape}: {said}", Table("laws", titles, rows, "; ".join(notes))],
     )
+
+
+def _crossover(fit: Fit, config: Config) -> tuple[float, str]:
+    """The length at which the square is half of what grows, and a line on it."""
+    length = fit.coefficients[1] / fit.coefficients[2]
+    share = config.max_seq_len / (length + config.max_seq_len)
+    return length, f"the quadratic part is {100 * share:.1f} % at {config.max_seq_len} tokens, half at {length:,.0f}"
 
 
 def best_law(fits: dict[str, Fit]) -> Fit:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..attention import attend
 from ..config import Config
 from ..positions import PositionalEncoding, Positions
+from .damping import Damping
 from .residual import RESIDUALS
 from .trace import Trace
 
@@ -16,20 +17,28 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention that calls the encoding's `bias` and `rotate` at every layer."""
+    """Multi-head self-attention that calls the encoding's `bias` and `rotate` at every layer.
 
-    def __init__(self, d_model: int, num_heads: int, dropout: float):
+    With `qk_norm` a head's queries and keys are normed before, so that no projection can make the logits sharp.
+    *Source*: arXiv 2010.04245, 2302.05442.
+    """
+
+    def __init__(self, config: Config):
         super().__init__()
-        self.num_heads = num_heads
-        self.scale = (d_model // num_heads) ** -0.5
-        self.dropout = dropout
-        self.project = nn.Linear(d_model, 3 * d_model)
-        self.output = nn.Linear(d_model, d_model)
+        width = config.d_model // config.num_heads
+        self.num_heads = config.num_heads
+        self.scale = width**-0.5
+        self.dropout = config.dropout
+        self.project = nn.Linear(config.d_model, 3 * config.d_model)
+        self.output = nn.Linear(config.d_model, config.d_model)
+        self.query_norm = nn.LayerNorm(width, bias=False) if config.qk_norm else nn.Identity()
+        self.key_norm = nn.LayerNorm(width, bias=False) if config.qk_norm else nn.Identity()
 
     def forward(
         self, x_TD: Float[Tensor, "*T D"], p: Positions, encoding: PositionalEncoding, trace: Trace | None = None
     ) -> Float[Tensor, "*T D"]:
         q_THE, k_THE, v_THE = self.project(x_TD).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        q_THE, k_THE = self.query_norm(q_THE), self.key_norm(k_THE)
         bias = encoding.bias(x_TD, q_THE, k_THE, p)
         q_THE, k_THE = encoding.rotate(q_THE, k_THE, p)
         dropout = self.dropout if self.training else 0.0
@@ -40,36 +49,38 @@ class SelfAttention(nn.Module):
 class FeedForward(nn.Module):
     """Two linear layers with an activation between them, on every token alone."""
 
-    def __init__(self, d_model: int, d_feedforward: int, activation: str, dropout: float):
+    def __init__(self, config: Config):
         super().__init__()
-        self.expand = nn.Linear(d_model, d_feedforward)
-        self.activation = ACTIVATIONS[activation]()
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(d_feedforward, d_model)
+        self.expand = nn.Linear(config.d_model, config.d_feedforward)
+        self.activation = ACTIVATIONS[config.activation]()
+        self.dropout = nn.Dropout(config.dropout)
+        self.output = nn.Linear(config.d_feedforward, config.d_model)
 
     def forward(self, x_TD: Float[Tensor, "*T D"]) -> Float[Tensor, "*T D"]:
         return self.output(self.dropout(self.activation(self.expand(x_TD))))
 
 
 class Block(nn.Module):
-    """One layer of the stack."""
+    """One layer of the stack; `layer` is its number, from 0, which `stochastic_depth` alone asks for."""
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, layer: int = 0):
         super().__init__()
         residual = RESIDUALS[config.residual]
-        self.attention = SelfAttention(config.d_model, config.num_heads, config.dropout)
-        self.feedforward = FeedForward(config.d_model, config.d_feedforward, config.activation, config.dropout)
-        self.join_attention = residual(config.d_model, config.dropout)
-        self.join_feedforward = residual(config.d_model, config.dropout)
+        self.attention = SelfAttention(config)
+        self.feedforward = FeedForward(config)
+        self.damp_attention = Damping(config, layer)
+        self.damp_feedforward = Damping(config, layer)
+        self.join_attention = residual(config)
+        self.join_feedforward = residual(config)
 
     def forward(
         self, x_TD: Float[Tensor, "*T D"], p: Positions, encoding: PositionalEncoding, trace: Trace | None = None
     ) -> Float[Tensor, "*T D"]:
         inner = None if trace is None else trace.scope("attention")
-        x_TD = self.join_attention(x_TD, lambda x: self.attention(x, p, encoding, inner))
+        x_TD = self.join_attention(x_TD, lambda x: self.damp_attention(self.attention(x, p, encoding, inner), p))
         if trace is not None:
             trace("after_attention", x_TD)
-        x_TD = self.join_feedforward(x_TD, self.feedforward)
+        x_TD = self.join_feedforward(x_TD, lambda x: self.damp_feedforward(self.feedforward(x), p))
         if trace is not None:
             trace("output", x_TD)
         return x_TD

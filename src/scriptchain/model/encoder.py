@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from ..config import Config
 from ..positions import Positions, Size, stack
 from .block import Block
+from .reinjection import Reinjection, check_that_it_adds
 from .residual import RESIDUALS
 from .trace import Trace
 
@@ -23,18 +24,26 @@ class Encoder(nn.Module):
         self.encodings = stack(config.positions, size, config.positions_options, shared=config.positions_shared)
         self.stem_norm = nn.LayerNorm(config.d_model) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList([Block(config) for _ in range(config.num_layers)])
+        self.layers = nn.ModuleList([Block(config, number) for number in range(config.num_layers)])
+        if config.positions_reinjected:
+            check_that_it_adds(self.encodings[0], config.positions)
+        later = config.num_layers - 1 if config.positions_reinjected else 0
+        self.reinjections = nn.ModuleList([Reinjection(config) for _ in range(later)])
         ends_normed = RESIDUALS[config.residual].normed_output
         self.final_norm = nn.Identity() if ends_normed else nn.LayerNorm(config.d_model)
 
     def forward(self, ids_T: Int[Tensor, "*T"], p: Positions, trace: Trace | None = None) -> Float[Tensor, "*T D"]:
         p = self.encodings.place(p)
-        x_TD = self.tokens(ids_T)
+        tokens_TD = self.tokens(ids_T)
+        x_TD = self.encodings[0].embed(tokens_TD, p)
+        added_TD = x_TD - tokens_TD if self.reinjections else None
+        x_TD = self.dropout(self.stem_norm(x_TD))
         for number, layer in enumerate(self.layers):
             encoding = self.encodings[number]
-            x_TD = encoding.embed(x_TD, p)
-            if number == 0:
-                x_TD = self.dropout(self.stem_norm(x_TD))
+            if number > 0:
+                x_TD = encoding.embed(x_TD, p)
+                if added_TD is not None:
+                    x_TD = self.reinjections[number - 1](x_TD, added_TD)
             scope = None
             if trace is not None:
                 scope = trace.scope(f"layers.{number}")

@@ -30,7 +30,7 @@ class Residual(nn.Module):
         raise NotImplementedError
 
     @staticmethod
-    def initial_gain(num_layers: int) -> float:
+    def branch_gain(num_layers: int) -> float:
         """By what the matrices that carry a branch's values are multiplied at the start."""
         return 1.0
 
@@ -71,14 +71,14 @@ class DeepNorm(Residual):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.loudness = (2 * config.num_layers) ** 0.25
+        self.stream_gain = (2 * config.num_layers) ** 0.25
         self.norm = nn.LayerNorm(config.d_model)
 
     def forward(self, x_TD: Float[Tensor, "*T D"], branch: Branch) -> Float[Tensor, "*T D"]:
-        return self.norm(self.loudness * x_TD + branch(x_TD))
+        return self.norm(self.stream_gain * x_TD + branch(x_TD))
 
     @staticmethod
-    def initial_gain(num_layers: int) -> float:
+    def branch_gain(num_layers: int) -> float:
         return (8 * num_layers) ** -0.25
 
 

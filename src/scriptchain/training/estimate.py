@@ -16,12 +16,16 @@ from ..positions import Size, num_parameters
 def memory_bytes(config: Config, vocab_size: int, num_classes: int) -> int:
     """Peak bytes of training in fp32: weights, gradients, two Adam moments, the kept best, and activations."""
     d, ff, length = config.d_model, config.d_feedforward, config.max_seq_len
-    layer = 4 * d * d + 2 * d * ff + 9 * d + ff
+    norms = 0 if config.residual == "rezero" else 4 * d
+    gains = 2 * (config.residual == "rezero") + 2 * d * (config.layer_scale > 0)
+    heads = 2 * (d // config.num_heads) * config.qk_norm
+    layer = 4 * d * d + 2 * d * ff + 5 * d + ff + norms + gains + heads
+    again = (config.num_layers - 1) * (2 * d + 1) * config.positions_reinjected
     widths = [d, *config.head_layers, num_classes]
     head = sum(before * after + after for before, after in pairwise(widths))
     size = Size(d, config.num_heads, config.num_layers, length, config.embedding_std)
     positions = num_parameters(config.positions, size, config.positions_options, shared=config.positions_shared)
-    parameters = vocab_size * d + positions + config.num_layers * layer + head
+    parameters = vocab_size * d + positions + config.num_layers * layer + again + head
     tokens = config.batch_size * length
     activations = tokens * config.num_layers * (14 * d + 4 * ff + 4 * config.num_heads * length)
     return 4 * (5 * parameters + activations)
