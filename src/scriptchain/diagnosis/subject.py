@@ -12,7 +12,7 @@ from .. import config as configs
 from ..config import Config
 from ..data.records import Records, read
 from ..errors import UsageError
-from ..lab import Batch, hugging_face
+from ..lab import Batch
 from ..runtime.bundle import Bundle
 from .texts import Vocabulary, sample, vocabulary
 
@@ -44,7 +44,9 @@ def subject_of(target: str, rows: Records | None, texts: int, seed: int, setting
         words = vocabulary(config, rows)
         return Subject(words.build(config, seed), None, words.batches(sample(rows, texts, seed)), [], config, words)
     _refuse_settings(target, settings)
-    if hugging_face.is_folder(path):
+    if (path / "config.json").exists() and not (path / "manifest.json").exists():
+        from ..lab import hugging_face
+
         initial, trained = (hugging_face.load(path, initial=initial, seed=seed) for initial in (True, False))
         return Subject(initial, trained, hugging_face.batches(path, sample(rows, texts, seed).texts), [])
     return _of_run(Bundle(path), rows, texts, seed)
