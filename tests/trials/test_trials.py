@@ -10,7 +10,7 @@ from scriptchain.errors import UsageError
 from scriptchain.lab.thresholds import THRESHOLDS
 from scriptchain.training.loop import Examples
 from scriptchain.trials.cure import SEEDS, _conclusion, cure, plan
-from scriptchain.trials.curves import _cannot_train, _gap_slope, curves
+from scriptchain.trials.curves import _cannot_train, _gap_slope, _state, curves
 from scriptchain.trials.paired import Arm, Task, Trial, run, train
 from scriptchain.trials.remedies import REMEDIES, random_change, remedies_for
 
@@ -179,6 +179,17 @@ def test_what_cannot_train_is_no_evidence_about_overfitting():
     assert slope["low"] > 0
     points = [{"depth": depth, "fitted": {"value": value}} for depth, value in ((1, 0.97), (3, 0.99), (12, 0.4))]
     assert _cannot_train(points) == [12]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "learned", "state"),
+    [
+        (0.01, 0.1, 0.99, "TRUE"), (-0.01, 0.01, 0.99, "FALSE"), (-0.05, 0.06, 0.99, "UNDECIDED"),
+        (-0.01, 0.01, 0.6, "UNDECIDED"), (0.01, 0.1, 0.6, "UNDECIDED"),
+    ],
+)  # fmt: skip
+def test_a_gap_is_judged_only_where_rows_are_learned(low, high, learned, state):
+    assert _state({"value": (low + high) / 2, "low": low, "high": high}, learned) == state
 
 
 def test_trials_are_told_as_they_come():

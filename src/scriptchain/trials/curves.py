@@ -18,6 +18,7 @@ from ..scoring.intervals import mean_interval
 from .paired import Arm, Progress, Task, Trial, estimate, run
 
 SEEDS, FEWEST_EPOCHS = 3, 2
+LEARNED = 0.9  # fitted accuracy of the best depth: below it, there is nothing yet that could be overfitted
 LOST = 0.05  # of fitted accuracy beside a shallower stack: that much less is not learned
 
 
@@ -49,9 +50,8 @@ def curves(
     found = [_at(arm, trials) for arm in arms]
     failed = _cannot_train(found)
     slope = _gap_slope([trial for trial in trials if trial.arm.config.num_layers not in failed])
-    state = "UNDECIDED" if math.isnan(slope["value"]) else "TRUE" if slope["low"] > 0 else "FALSE"
-    if state == "FALSE" and slope["high"] > 0 and slope["high"] - slope["low"] > 2 * LOST:
-        state = "UNDECIDED"  # the seeds say too little
+    learned = max(one["fitted"]["value"] for one in found)
+    state = _state(slope, learned)
     data: dict[str, Any] = {
         "claim": "overfitting grows with layers", "verdict": state, "law": "logarithmic", "exponent": slope,
         "quantity": "fitted less held-out accuracy", "points": found, "cannot_train": failed, "epochs": epochs,
@@ -65,12 +65,22 @@ def curves(
         f"overfitting grows with layers: {state}",
         f"the gap changes by {100 * slope['value']:+.1f} points [{100 * slope['low']:+.1f}, "
         f"{100 * slope['high']:+.1f}] each time that depth doubles, among stacks that learn their rows",
+        *([f"no depth learns its rows in {epochs} epochs: nothing can be overfitted yet"] if learned < LEARNED else []),
         *([f"cannot train at {', '.join(map(str, failed))} layers"] if failed else []),
         Table("depths", ["layers", "fitted", "held out", "gap", "learns its rows"], rows,
               f"{SEEDS} seeds, {epochs} epochs, {len(task.train.ids):,} rows to learn, {len(task.score.ids):,} held "
               "out; mean and 95 % t-interval"),
     ]  # fmt: skip
     return Report("claim", data, body)
+
+
+def _state(slope: dict[str, float], learned: float) -> str:
+    """FALSE needs an interval that leaves no room for a growth of LOST a doubling; seeds may say too little."""
+    if learned < LEARNED or math.isnan(slope["value"]):
+        return "UNDECIDED"
+    if slope["low"] > 0:
+        return "TRUE"
+    return "FALSE" if slope["high"] < LOST else "UNDECIDED"
 
 
 def _at(arm: Arm, trials: Sequence[Trial]) -> dict[str, Any]:
