@@ -20,20 +20,22 @@ from .intervals import Measured, of_mean
 from .stack import Batch, Stack
 
 COLLAPSED = 2.0  # in critical spreads
-EDGE = 2  # a sink stands among so many first or last places
+EDGES = ("first", "second", "last", "last but one")  # tokens that a sink stands on
+EDGE = len(EDGES) // 2
 
 
 @dataclass(frozen=True)
 class Attention:
     """Of one layer: `entropy` and `spread` of the logits, means over heads; `concentration` is the entropy divided by
-    the length's threshold; `sink` the mass beyond a uniform look on the first or last places, mean over heads; `heads`
-    is the entropy of each head."""
+    the length's threshold; `sink` the mass beyond a uniform look on `sink_place`, an end of the texts, mean over heads;
+    `heads` is the entropy of each head."""
 
     entropy: Measured
     concentration: Measured
     spread: Measured
     critical: float
     sink: Measured
+    sink_place: str
     heads: list[float]
 
 
@@ -75,6 +77,7 @@ def attention(stack: Stack, batches: Sequence[Batch]) -> list[Attention | None]:
                 of_mean(spread_NH.mean(1)[several]),
                 critical,
                 of_mean(beyond[..., place].mean(1)),
+                EDGES[place],
                 entropy_NH[several].mean(0).tolist(),
             )
         )

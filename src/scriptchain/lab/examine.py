@@ -75,19 +75,20 @@ def as_batch(value: Any) -> Batch:
     """A `Batch` from the usual forms. Raises UsageError for one without a padding mask."""
     if isinstance(value, Mapping):
         value = (value.get("input_ids"), value.get("attention_mask"), value.get("labels"))
-    if not isinstance(value, Batch):
-        inputs, mask, labels = (*value, None, None)[:3] if isinstance(value, (tuple, list)) else (value, None, None)
-        if not isinstance(inputs, Tensor) or not isinstance(mask, Tensor):
-            raise UsageError(
-                "a batch must hold inputs and a padding mask, got none", hint="torch.ones_like(ids) if nothing is a pad"
-            )
-        value = Batch(inputs, mask.bool(), labels)
-    if value.mask.shape != value.inputs.shape[:2] or not value.mask.any(1).all():
+    if isinstance(value, Batch):
+        value = (value.inputs, value.mask, value.labels, value.special)
+    parts = (*value, None, None, None)[:4] if isinstance(value, (tuple, list)) else (value, None, None, None)
+    inputs, mask, labels, special = parts
+    if not isinstance(inputs, Tensor) or not isinstance(mask, Tensor):
         raise UsageError(
-            f"a mask must be (B, L) as its inputs with a real token in each row, got {tuple(value.mask.shape)} for "
-            f"{tuple(value.inputs.shape)}"
+            "a batch must hold inputs and a padding mask, got none", hint="torch.ones_like(ids) if nothing is a pad"
         )
-    return value
+    if mask.shape != inputs.shape[:2] or not mask.bool().any(1).all():
+        raise UsageError(
+            f"a mask must be (B, L) as its inputs with a real token in each row, got {tuple(mask.shape)} for "
+            f"{tuple(inputs.shape)}"
+        )
+    return Batch(inputs, mask.bool(), labels, special)
 
 
 def _measure(

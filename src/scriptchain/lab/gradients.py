@@ -6,6 +6,7 @@ alike is the gradient of queries and keys, since alike keys make every attention
 *Source*: arXiv 2206.03126, 2002.04745.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ Loss = Callable[[Tensor, Batch], Tensor]
 CLASSES = 4  # of the stand-in task, where there are no labels
 
 _NAMES = {
-    "query": r"(query|q_proj|q_lin|to_q|wq|q_linear|q)", "key": r"(key|k_proj|k_lin|to_k|wk|k_linear|k)",
-    "value": r"(value|v_proj|v_lin|to_v|wv|v_linear|v)",
-}  # fmt: skip
+    "query": r"(query|query_proj|q_proj|q_lin|to_q|wq|q_linear|q)",
+    "key": r"(key|key_proj|k_proj|k_lin|to_k|wk|k_linear|k)",
+    "value": r"(value|value_proj|v_proj|v_lin|to_v|wv|v_linear|v)",
+}
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def _size(gradients: Sequence[Tensor | None]) -> float:
 
 
 def _norm(gradient: Tensor | None, batch: Batch) -> float:
-    return 0.0 if gradient is None else float(gradient.double()[batch.mask].norm())
+    """A gradient that has left the range of its numbers has exploded: it is no unknown one."""
+    size = 0.0 if gradient is None else float(gradient.double()[batch.mask].norm())
+    return size if math.isfinite(size) else math.inf
 
 
 def _measured(ratios: NDArray[np.float64]) -> Measured:

@@ -174,7 +174,8 @@ class Stack:
             for name in {child for children in candidates.values() for child in children}:
                 part = self.module.get_submodule(name)
                 cleanup.callback(part.register_forward_hook(watch(name), with_kwargs=True).remove)
-            self.answer(batch)
+            if candidates:
+                self.answer(batch)
         stacks = [children for children in candidates.values() if children and all(map(shapes.get, children))]
         if not stacks:
             raise UsageError(

@@ -31,7 +31,7 @@ THRESHOLDS: dict[str, Threshold] = {
     "position_diluted": Threshold(0.05, "below", PLANTED),
     "position_lost": Threshold(0.1, "below", PLANTED),
     "position_flooding": Threshold(0.9, "above", PLANTED),
-    "order_unused": Threshold(0.01, "below", PLANTED),
+    "order_unused": Threshold(0.02, "below", PLANTED),
     "order_not_needed": Threshold(0.02, "below", "two points of accuracy"),
     "dead_layers": Threshold(0.05, "below", PLANTED),
     "identical_layers": Threshold(0.999, "above", PLANTED),

@@ -107,8 +107,8 @@ def _attention(seen: Measurements) -> Iterator[Verdict]:
     yield _judge("attention_uniform", one.spread, seen.texts, "the logits of layer {layer} spread by {value:.2g}: "
                  f"entropy is {one.entropy.value:.4f} of a uniform look", layer)  # fmt: skip
     one, layer = max(known, key=lambda pair: pair[0].sink.value)
-    yield _judge("attention_sink", one.sink, seen.texts, "one end place draws {value:.2f} of the attention of layer "
-                 "{layer} beyond a uniform look, mean over heads", layer)  # fmt: skip
+    yield _judge("attention_sink", one.sink, seen.texts, f"the {one.sink_place} token draws {{value:.2f}} of attention "
+                 "of layer {layer} beyond a uniform look, mean over heads", layer)  # fmt: skip
 
 
 def _position(seen: Measurements) -> Iterator[Verdict]:
