@@ -40,7 +40,7 @@ RULES = [
     ("residual_scale", 0, "a number > 0.0"),
     ("residual_scale", nan, "a number > 0.0"),
     ("residual_scale", inf, "a number <= 1000000.0"),
-    ("branch_scale", 0.5, "one of none, inverse_sqrt_depth"),
+    ("branch_scale", 0.5, "text"),
     ("branch_scale", "inverse_depth", "one of none, inverse_sqrt_depth"),
     ("layer_scale", -0.1, "a number >= 0.0"),
     ("layer_scale", 1e7, "a number <= 1000000.0"),
@@ -137,8 +137,8 @@ def test_heads_must_divide_the_width_and_the_nearest_number_below_is_named(d_mod
             "residual_scale must be 1 with residual deep_norm, whose depth sets it, got 0.5; hint: residual_scale=1",
         ),
         (
-            {"d_model": 8, "num_heads": 8, "qk_norm": True},
-            "num_heads must be less than d_model 8 with qk_norm, got 8; hint: qk_norm=false",
+            {"num_heads": 128, "qk_norm": True},
+            "num_heads must be less than d_model 128 with qk_norm, got 128; hint: qk_norm=false",
         ),
     ],
     ids=lambda part: "-".join(part) if isinstance(part, dict) else "",
@@ -147,8 +147,8 @@ def test_two_keys_that_contradict_each_other_are_refused(values, message):
     with pytest.raises(ConfigError) as caught:
         configs.make(values)
     assert str(caught.value) == message
-    for key in values:  # neither does alone
-        configs.make({"d_model": 8, "num_heads": 4} | values | {key: getattr(configs.Config(), key)})
+    for key, value in values.items():  # each is well by itself
+        configs.make({key: value})
 
 
 # --- an unknown key names the nearest ------------------------------------------------------------------------

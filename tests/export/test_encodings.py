@@ -9,8 +9,8 @@ from matplotlib.image import imread
 from scriptchain.cli.encodings import PICTURES
 from scriptchain.export.encodings import FORMATS, draw, picture
 from scriptchain.export.hooks import BY_CONTENT, STARTS_AT_ZERO
-from scriptchain.export.pictures import style
 from scriptchain.positions import Dense, PositionalEncoding, Size, build, names
+from scriptchain.style import style
 from scriptchain.training.seed import seeded
 
 SIZE = Size(d_model=32, num_heads=4, num_layers=2, max_seq_len=12)

@@ -75,6 +75,15 @@ def test_only_remedies_of_what_holds_are_tried():
     assert "pre_norm" not in [remedy.name for remedy, _ in remedies_for(already, ["rank_collapse"])]
 
 
+def test_remedies_fit_the_config():
+    rotated = config.replace(TINY, positions="rope", num_layers=24, residual_scale=0.3)
+    found = {remedy.name: changed for remedy, changed in remedies_for(rotated, ["position_lost", "rank_collapse"])}
+    assert "positions at every layer" not in found  # rope adds nothing to the stream
+    assert found["deep_norm"].residual_scale == found["rezero"].residual_scale == 1.0
+    added = config.replace(TINY, num_layers=24)
+    assert "positions at every layer" in [remedy.name for remedy, _ in remedies_for(added, ["position_lost"])]
+
+
 def test_a_random_change_is_no_remedy_and_follows_the_seed():
     said = {random_change(TINY, seed)[0] for seed in range(20)}
     assert len(said) >= 4

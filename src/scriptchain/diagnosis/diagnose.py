@@ -52,7 +52,7 @@ def diagnose(
     body: list[Any] = list(report.body)
     if subject.trained is not None:
         data["initial"] = initial.to_dict()
-        body[2] = _beside(initial, report)
+        body = [_beside(initial, report) if isinstance(part, Table) else part for part in body]
     network, config = subject.trained or subject.initial, subject.config
     if isinstance(network, Network) and config is not None:
         data["map"] = _map(network, subject, seed, progress)

@@ -11,8 +11,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ..positions import PositionalEncoding
+from ..style import FIRST, INK, style
 from .hooks import Effect, measure
-from .pictures import FIRST, INK, draw_vectors, style
+from .pictures import draw_vectors
 
 # What each format would say of the moment and the program: the same encoding gives the same bytes.
 FORMATS = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}

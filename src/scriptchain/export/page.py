@@ -4,10 +4,10 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..report import Report
+from ..style import environment
 
 CAPTIONS = {
     "curves.png": "Training curves: training beside validation, and the epoch whose weights were kept.",
@@ -18,9 +18,6 @@ CAPTIONS = {
 
 def render(report: Report, folder: Path, pictures: Sequence[str]) -> str:
     """The page; every text that came from data is escaped."""
-    environment = Environment(
-        loader=PackageLoader("scriptchain.export"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     images = [
         {
             "source": "data:image/png;base64," + base64.b64encode((folder / name).read_bytes()).decode(),
@@ -28,6 +25,8 @@ def render(report: Report, folder: Path, pictures: Sequence[str]) -> str:
         }
         for name in pictures
     ]
-    return environment.get_template("report.html").render(
-        title=report.title, body=Markup(report.to_html()), images=images
+    return (
+        environment("scriptchain.export")
+        .get_template("report.html")
+        .render(title=report.title, body=Markup(report.to_html()), images=images)
     )

@@ -1,7 +1,6 @@
 """What people would rather look at: training curves, the confusion matrix, and what the positions have learned."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,7 @@ from numpy.typing import NDArray
 from ..model.pipeline import Network
 from ..positions import Composed, Positions
 from ..report import shown
-
-INK, FIRST, SECOND = "#333333", "#2a6fb0", "#c4572e"
+from ..style import FIRST, INK, SECOND, style
 
 
 def draw_all(
@@ -34,16 +32,6 @@ def draw_all(
         for file, figure in figures.items():
             figure.savefig(folder / file, dpi=130, metadata={"Software": None})
     return list(figures)
-
-
-def style() -> AbstractContextManager[None]:
-    """How every picture looks; the salt makes the names inside an SVG the same each time."""
-    return matplotlib.rc_context(
-        {
-            "font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK,
-            "svg.hashsalt": "scriptchain",
-        }
-    )  # fmt: skip
 
 
 def curves(history: Sequence[Mapping[str, Any]], kept_epoch: int) -> Figure:

@@ -101,7 +101,7 @@ def judge_depth(
     progress: Callable[[str], object] = lambda line: None,
 ) -> Report:  # fmt: skip
     """The claim's verdict on the config's stack at several depths; of norms, on each placement of the norm."""
-    arms = [replace(config, residual=norm) for norm in NORMED] if claim.by_norm else [config]
+    arms = [replace(config, residual=norm, residual_scale=1.0) for norm in NORMED] if claim.by_norm else [config]
     points: list[dict[str, Any]] = []
     for arm in arms:
         for depth in DEPTHS[-1:] if claim.by_norm else DEPTHS:

@@ -22,6 +22,7 @@ from .layer_cost import as_dict, layer_cost
 from .leaks import leak
 from .order import Order, order
 from .places import places_by_layer
+from .ribbon import terminal
 from .stack import Batch, Forward, Stack
 from .streams import collect, rebatched, subset
 from .verdicts import HOLDS, UNDECIDED, Measurements, Verdict, judge_all
@@ -163,6 +164,7 @@ def _report(stack: Stack, seen: Measurements, verdicts: list[Verdict], seed: int
     body: list[Table | str] = [
         f"{len(stack.layers)} layers, {seen.texts:,} texts, {data['weights']} weights, {duration(seconds)} of CPU",
         said(data["verdicts"], HOLDS) or "nothing holds",
+        terminal(data),
         Table("verdicts", ["verdict", "state", "value", "interval", "holds"], [_row(verdict) for verdict in verdicts]),
         said(data["verdicts"], UNDECIDED) or "nothing is undecided",
     ]

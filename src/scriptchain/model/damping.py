@@ -1,4 +1,4 @@
-"""What a branch passes on its way to the stream: dropout, a scale by depth, a learned gain, and whole branches left out.
+"""What a branch passes on its way to the stream: dropout, a scale by depth, a learned gain, branches left out whole.
 
 Shape suffixes: T tokens `(B, L)` or `(N,)`, D d_model.
 """
@@ -17,8 +17,8 @@ class Damping(nn.Module):
     - `branch_scale`: times 1 / sqrt(num_layers), so that the sum of all branches has the size of one.
       *Source*: arXiv 2206.03126
     - `layer_scale`: times a gain that each channel learns, from this value. *Source*: arXiv 2103.17239
-    - `stochastic_depth`: in training, left out for a whole text, with a probability that grows from 0 at the first layer
-      to this at the last; what stays is divided by the share that stays. *Source*: arXiv 1603.09382
+    - `stochastic_depth`: in training, left out for a whole text, with a probability that grows from 0 at the first
+      layer to this at the last; what stays is divided by the share that stays. *Source*: arXiv 1603.09382
     """
 
     def __init__(self, config: Config, layer: int):

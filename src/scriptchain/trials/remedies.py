@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ..config import Config, replace
 from ..errors import ConfigError
+from ..model.pipeline import Network
 
 Changes = Callable[[Config], dict[str, Any]]
 
 STARVED = ("query_key_starvation", "rank_collapse", "attention_uniform", "stream_gradient_vanishing", "cannot_train")
 SHAKY = ("stream_gradient_exploding", "massive_activations", "cannot_train")
 FADING = ("position_diluted", "position_lost")
+WHOLE: dict[str, Any] = {"residual_scale": 1.0}  # what makes branches small must not do so twice
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ def _always(**changes: Any) -> Changes:
 
 def _layer_scale(config: Config) -> dict[str, Any]:
     """The deeper, the smaller the start."""
-    return {"residual": "pre_norm", "layer_scale": 0.1 if config.num_layers <= 18 else 1e-2}
+    return {"residual": "pre_norm", "layer_scale": 0.1 if config.num_layers <= 18 else 1e-2, **WHOLE}
 
 
 def _positions(name: str) -> Changes:
@@ -38,11 +41,12 @@ def _positions(name: str) -> Changes:
 
 
 REMEDIES = (
-    Remedy("pre_norm", _always(residual="pre_norm"), STARVED, "arXiv 2002.04745"),
-    Remedy("deep_norm", _always(residual="deep_norm"), STARVED, "arXiv 2203.00555"),
-    Remedy("branches x T^-1/2", _always(branch_scale="inverse_sqrt_depth"), (*STARVED, *SHAKY), "arXiv 2206.03126"),
+    Remedy("pre_norm", _always(residual="pre_norm", **WHOLE), STARVED, "arXiv 2002.04745"),
+    Remedy("deep_norm", _always(residual="deep_norm", **WHOLE), STARVED, "arXiv 2203.00555"),
+    Remedy("branches x T^-1/2", _always(branch_scale="inverse_sqrt_depth", **WHOLE), (*STARVED, *SHAKY),
+           "arXiv 2206.03126"),
     Remedy("layer_scale", _layer_scale, (*STARVED, *SHAKY), "arXiv 2103.17239"),
-    Remedy("rezero", _always(residual="rezero"), (*STARVED, *SHAKY), "arXiv 2003.04887"),
+    Remedy("rezero", _always(residual="rezero", layer_scale=0.0, **WHOLE), (*STARVED, *SHAKY), "arXiv 2003.04887"),
     Remedy("warm-up", lambda config: {"warmup": max(0.2, config.warmup)}, ("cannot_train",), "arXiv 2002.04745"),
     Remedy("qk_norm", _always(qk_norm=True), ("entropy_collapse", "attention_sink"), "arXiv 2010.04245"),
     Remedy(
@@ -70,6 +74,8 @@ def remedies_for(config: Config, verdicts: Collection[str]) -> list[tuple[Remedy
             continue
         try:
             changed = replace(config, **remedy.changes(config))
+            with FakeTensorMode(allow_non_fake_inputs=True):  # some contradictions show only where a stack is built
+                Network(changed, vocab_size=300, num_classes=2)
         except ConfigError:  # two keys that contradict each other: this config cannot have it
             continue
         if changed != config:
