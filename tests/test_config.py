@@ -523,3 +523,22 @@ def test_another_encoding_leaves_the_options_of_the_preset_behind(settings, tmp_
 def test_the_same_encoding_keeps_its_options():
     assert configs.resolve("seed", settings=["positions=learned"]).positions_options == {"std": 0.01}
     assert configs.resolve("seed", overrides={"positions": "learned"}).positions_options == {"std": 0.01}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"num_layers": 24, "residual": "deep_norm", "learning_rate": 1e-5, "lowercase": False},
+        {"positions": "rope", "positions_options": {"base": 100.0, "layout": "interleaved"}},
+        {"positions": "learned+convolutional", "positions_options": {"learned": {"std": 0.1}}},
+        {"head_layers": [64, 32], "class_weights": {'a "quoted" name\\': 2.0, "ünïcode": 1.5}},
+        {"class_weights": "balanced", "num_classes": 3},
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("preset", ["seed", "small"])
+def test_a_config_written_is_the_config_read(preset, changes, tmp_path):
+    written = configs.replace(configs.resolve(preset), **changes)
+    file = tmp_path / "written.toml"
+    file.write_text(configs.to_toml(written), "utf-8")
+    assert configs.resolve(None, file) == written
+    assert len(file.read_text("utf-8").splitlines()) <= 1 + len(changes) + ("positions" in changes)

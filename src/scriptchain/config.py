@@ -1,6 +1,7 @@
 """The closed schema of a model and its training: keys, types, ranges, presets, and the one dial for depth."""
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -121,6 +122,21 @@ def make(values: Mapping[str, Any]) -> Config:
 
 def to_dict(config: Config) -> dict[str, Any]:
     return msgspec.to_builtins(config)
+
+
+def to_toml(config: Config) -> str:
+    """A config file that resolves to the same config: its preset, and the keys in which it differs from that."""
+    usual, values = to_dict(make(preset_values(config.preset))), to_dict(config)
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if value != usual[key] or key == "preset"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)  # strings, numbers and truth values are spelled as in JSON
 
 
 def replace(config: Config, **changes: Any) -> Config:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .. import config as configs
 from ..errors import MissingExtraError, ResourceError, UsageError
 from .options import Encoding, Json, LabelColumn, OnBadRow, TextColumn, Threads, new_app, show
 
@@ -46,7 +47,10 @@ def diagnose(
         list[str] | None,
         typer.Option(metavar="VERDICT", help="Exit with 7 if that verdict holds; may be repeated."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the page there.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.html", help="Write the page there, and beside it the config that a cure found."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Every random choice follows from it.")] = 0,
     threads: Threads = None,
     text_column: TextColumn = None,
@@ -102,6 +106,9 @@ def diagnose(
         from ..lab.page import render
 
         output.write_text(render(report.to_dict()), "utf-8")
+        won = (report.data.get("cure") or {}).get("winner")
+        if won is not None:
+            output.with_suffix(".toml").write_text(configs.to_toml(configs.make(won)), "utf-8")
     held = [name for name in fail_on or [] if report["verdicts"][name]["state"] == "HOLDS"]
     if held:
         typer.echo(f"holds: {', '.join(held)}", err=True)

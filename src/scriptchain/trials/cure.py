@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..config import Config, replace, to_dict
+from ..config import Config, replace, to_dict, to_toml
 from ..errors import UsageError
 from ..lab import Batch, examine
 from ..report import Report, Table, duration
@@ -183,6 +183,8 @@ def _conclusion(arms: Sequence[dict[str, Any]], remedy: Arm, followed: str) -> d
             f"{100 * one['accuracy']['value']:.1f} %)"
         )
     won = better and one["difference"]["value"] > luck
+    if won:
+        says.append("the config that won: " + ", ".join(to_toml(remedy.config).splitlines()))
     return {
         "remedy": remedy.name, "cured_metric": cured, "cured_accuracy": better, "says": says,
         "winner": to_dict(remedy.config) if won else None,
