@@ -102,7 +102,9 @@ def diagnose(
         minutes=minutes, progress=progress,
     )  # fmt: skip
     show(report, json)
-    if output is not None:
+    if output is None and not quiet and not json:
+        progress("--output depth.html writes it as a page, with pictures")
+    elif output is not None:
         from ..lab.page import render
 
         output.write_text(render(report.to_dict()), "utf-8")

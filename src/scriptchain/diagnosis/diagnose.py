@@ -10,7 +10,8 @@ from ..errors import UsageError
 from ..lab import costs, examine
 from ..lab.reading import reading
 from ..lab.streams import subset
-from ..lab.verdicts import HOLDS
+from ..lab.summary import short, summary
+from ..lab.verdicts import HOLDS, of_cost
 from ..model.pipeline import Network
 from ..report import Report, Table
 from ..trials.cure import cure as run_cure
@@ -49,16 +50,18 @@ def diagnose(
         progress("trained weights")
         report = examine(subject.trained, subject.batches, held_out=subject.held_out, seed=seed, progress=progress)
     data: dict[str, Any] = {"target": target, **report.data}
-    body: list[Any] = list(report.body)
+    body: list[Table | str] = []
     if subject.trained is not None:
         data["initial"] = initial.to_dict()
-        body = [_beside(initial, report) if isinstance(part, Table) else part for part in body]
     network, config = subject.trained or subject.initial, subject.config
     if isinstance(network, Network) and config is not None:
         data["map"] = _map(network, subject, seed, progress)
         counted = costs(config, target)
         data["cost"] = {key: data["cost"].get(key, {}) | one for key, one in counted["cost"].items()}
         body += counted.body[1:]
+        law = data["cost"]["flops"]["depth"]  # of a grid of depths: better evidence than one stack's layers
+        judged = of_cost(law["law"], law["exponent"]["value"], law["exponential_margin"]).to_dict()
+        data["verdicts"] = data["verdicts"] | {"cost_exponential": judged}
     if depths and config is not None:
         data["depths"] = [_at_depth(config, depth, subject, seed, progress) for depth in sorted(set(depths))]
         body.append(_depth_table(data["depths"]))
@@ -72,7 +75,7 @@ def diagnose(
             trained = curves(config, depths, task, minutes=minutes, seed=seed, progress=progress)
             data["curves"] = trained.to_dict()
             body += trained.body
-    return Report(f"what depth does to {target}", data, body)
+    return Report(f"what depth does to {target}", data, [*summary(data), *body])
 
 
 def _check_can_train(subject: Subject, rows: Records | None) -> None:
@@ -111,24 +114,10 @@ def _at_depth(config: Config, depth: int, subject: Subject, seed: int, progress:
     return {"num_layers": depth, "verdicts": report["verdicts"]}
 
 
-def _beside(initial: Report, trained: Report) -> Table:
-    titles = ["verdict", "initial", "trained", "value", "holds"]
-    rows = [
-        [name, initial["verdicts"][name]["state"], one["state"], _number(one["value"]),
-         f"{one['side']} {one['threshold']:g}"]
-        for name, one in trained["verdicts"].items()
-    ]  # fmt: skip
-    return Table("verdicts", titles, rows)
-
-
 def _depth_table(found: Sequence[dict[str, Any]]) -> Table:
     rows = [
-        [name, *(f"{one['verdicts'][name]['state']} ({_number(one['verdicts'][name]['value'])})" for one in found)]
+        [name, *(f"{one['verdicts'][name]['state']} ({short(one['verdicts'][name]['value'])})" for one in found)]
         for name in found[0]["verdicts"]
     ]
     titles = ["verdict", *(f"{one['num_layers']} layers" for one in found)]
     return Table("verdicts by depth, initial weights", titles, rows)
-
-
-def _number(value: float) -> str:
-    return "-" if value != value else f"{value:.3g}"

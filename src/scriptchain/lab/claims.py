@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..model.pipeline import Network
 from ..report import Report, Table
 from .cost import CLASSES, VOCAB, Cost, at_shape, cost
-from .laws import Fit, exponent, fit_laws
+from .laws import Fit, exponent, exponential_margin, fit_laws
 
 LINEAR = 1.1  # an exponent below this leaves no room for a square
 DECISIVE = 10.0  # difference of the Bayesian information criterion that counts as very strong (Kass and Raftery 1995)
@@ -109,8 +109,12 @@ def costs(config: Config, name: str, *, progress: Callable[[str], object] = lamb
                 continue  # a table of positions grows with the longest text by design; nothing else does
             values = [float(getattr(one, quantity)) for one in found]
             value, low, high = exponent(grid, values)
-            best = best_law(fit_laws(grid, values))
-            laws[quantity][axis] = {"law": best.law, "exponent": {"value": value, "low": low, "high": high}}
+            fits = fit_laws(grid, values)
+            best = best_law(fits)
+            laws[quantity][axis] = {
+                "law": best.law, "exponent": {"value": value, "low": low, "high": high},
+                "exponential_margin": exponential_margin(fits),
+            }  # fmt: skip
             if best.law == "quadratic" and axis == "length":
                 laws[quantity][axis]["crossover"], line = _crossover(best, config)
                 notes.append(f"{quantity}: {line}")

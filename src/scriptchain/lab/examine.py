@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataError, UsageError
-from ..report import Report, Table, duration
+from ..report import Report
 from .branches import branches
 from .collapse import collapse
 from .copies import likeness
@@ -17,15 +17,14 @@ from .entropy import attention
 from .fitting import fitting
 from .gradients import Loss, gradients
 from .influence import influence
-from .intervals import Measured
 from .layer_cost import as_dict, layer_cost
 from .leaks import leak
 from .order import Order, order
 from .places import places_by_layer
-from .ribbon import terminal
 from .stack import Batch, Forward, Stack
 from .streams import collect, rebatched, subset
-from .verdicts import HOLDS, UNDECIDED, Measurements, Verdict, judge_all
+from .summary import summary
+from .verdicts import Measurements, Verdict, judge_all
 
 FEWEST = 32  # texts: intervals over fewer are guesses
 REPEATS = 8  # batches that the gradients' intervals come from
@@ -161,36 +160,7 @@ def _report(stack: Stack, seen: Measurements, verdicts: list[Verdict], seed: int
         "layers": by_layer(stack, seen), "cost": as_dict(seen.cost), "order": _order(seen.order),
         "cpu_seconds": seconds,
     }  # fmt: skip
-    body: list[Table | str] = [
-        f"{len(stack.layers)} layers, {seen.texts:,} texts, {data['weights']} weights, {duration(seconds)} of CPU",
-        said(data["verdicts"], HOLDS) or "nothing holds",
-        terminal(data),
-        Table("verdicts", ["verdict", "state", "value", "interval", "holds"], [_row(verdict) for verdict in verdicts]),
-        said(data["verdicts"], UNDECIDED) or "nothing is undecided",
-    ]
-    return Report("depth", data, body)
-
-
-def said(verdicts: Mapping[str, Mapping[str, Any]], state: str) -> str:
-    """A line for each verdict of that state, with what was seen."""
-    found = {name: one for name, one in verdicts.items() if one["state"] == state}
-    return "\n".join(f"{state} {name}: {one['says']}" for name, one in found.items())
-
-
-def _row(verdict: Verdict) -> list[Any]:
-    one = verdict.to_dict()
-    return [
-        verdict.name, verdict.state, _short(verdict.measured.value), _interval(verdict.measured),
-        f"{one['side']} {one['threshold']:g}",
-    ]  # fmt: skip
-
-
-def _short(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3g}"
-
-
-def _interval(measured: Measured) -> str:
-    return "-" if math.isnan(measured.value) else f"[{measured.low:.3g}, {measured.high:.3g}]"
+    return Report("depth", data, summary(data))
 
 
 def _order(seen: Order | None) -> dict[str, Any] | None:

@@ -65,6 +65,11 @@ def exponent(x: Points, y: Points, level: float = 0.95) -> tuple[float, float, f
     return best, float(left), float(right)
 
 
+def exponential_margin(fits: dict[str, Fit]) -> float:
+    """By how many points of the criterion an exponential is better than every other law; negative where it is not."""
+    return min(fit.bic for law, fit in fits.items() if law != "exponential") - fits["exponential"].bic
+
+
 def _fit(law: str, columns: list[Array], y: Array, shape: float | None) -> Fit:
     coefficients, error = _solve(columns, y)
     count = len(columns) + (shape is not None)

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .claims import UNITS, best_law
 from .cost import UNCOUNTED
-from .laws import exponent, fit_laws
+from .laws import exponent, exponential_margin, fit_laws
 from .stack import Batch, Stack, measuring
 
 FEWEST = 5  # layers that a law can be fitted to
@@ -54,9 +54,7 @@ def layer_cost(stack: Stack, batch: Batch) -> LayerCost:
     if len(flops) < FEWEST or min(sums) <= 0:
         return LayerCost(flops, parameters, None, None, float("nan"))
     fits = fit_laws(depths, sums)
-    others = min(fit.bic for law, fit in fits.items() if law != "exponential")
-    margin = others - fits["exponential"].bic
-    return LayerCost(flops, parameters, best_law(fits).law, exponent(depths, sums), margin)
+    return LayerCost(flops, parameters, best_law(fits).law, exponent(depths, sums), exponential_margin(fits))
 
 
 def as_dict(cost: LayerCost) -> dict[str, Any]:

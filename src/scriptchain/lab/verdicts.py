@@ -61,7 +61,9 @@ class Measurements:
 
 
 def judge_all(seen: Measurements) -> list[Verdict]:
-    return [*_signal(seen), *_attention(seen), *_position(seen), *_layers(seen), *_training(seen), _cost(seen)]
+    return [*_signal(seen), *_attention(seen), *_position(seen), *_layers(seen), *_training(seen),
+        of_cost(seen.cost.law, math.nan if seen.cost.exponent is None else seen.cost.exponent[0], seen.cost.margin),
+    ]  # fmt: skip
 
 
 def _signal(seen: Measurements) -> Iterator[Verdict]:
@@ -200,12 +202,12 @@ def _training(seen: Measurements) -> Iterator[Verdict]:
     yield cannot
 
 
-def _cost(seen: Measurements) -> Verdict:
-    cost = seen.cost
-    if cost.exponent is None:
-        return Verdict("cost_exponential", UNDECIDED, UNKNOWN, "a law needs at least 5 layers")
-    return _judge("cost_exponential", Measured(*[cost.margin] * 3), seen.texts, f"operations grow by a {cost.law} law "
-                  f"with depth, exponent {cost.exponent[0]:.2f}")  # fmt: skip
+def of_cost(law: str | None, exponent: float, margin: float) -> Verdict:
+    """On the law that operations follow with depth; `margin` is what an exponential is better by than every other."""
+    says = f"operations grow by a {law} law with depth, exponent {exponent:.2f}"
+    return _judge(
+        "cost_exponential", Measured(margin, margin, margin), 0, says, unknown="a law needs at least 5 layers"
+    )
 
 
 def _judge(
