@@ -124,7 +124,7 @@ def concluded(remedy: dict, shallower: float = 0.6) -> dict:
         arm("as it is", 0.3, (0, 0, 0), 3), arm("no change", 0.31, (0.01, -0.02, 0.04), 3),
         arm("random", 0.28, (-0.02, -0.05, 0.01), 3), remedy, arm("shallower", shallower, (0.3, 0.2, 0.4), 0),
     ]  # fmt: skip
-    return _conclusion(arms, Arm("pre_norm", "remedy", TINY), "rank_collapse")
+    return _conclusion(arms, "pre_norm", TINY, "rank_collapse")
 
 
 def test_the_metric_may_be_cured_without_the_accuracy():

@@ -120,7 +120,7 @@ def cure(
     )  # fmt: skip
     followed = verdicts[0]
     arms = [_summary(arm, trials, states, followed) for arm in finalists]
-    data = _conclusion(arms, remedy.arm, followed) | {
+    data = _conclusion(arms, remedy.arm.name, replace(remedy.arm.config, epochs=config.epochs), followed) | {
         "arms": arms, "screening": [_once(trial) for trial in screening], "followed": followed,
         "epochs": planned.epochs, "seeds": seeds,
         "rows": {"train": len(task.train.ids), "choose": len(task.choose.ids), "score": len(task.score.ids)},
@@ -161,13 +161,14 @@ def _once(trial: Trial) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _conclusion(arms: Sequence[dict[str, Any]], remedy: Arm, followed: str) -> dict[str, Any]:
+def _conclusion(arms: Sequence[dict[str, Any]], name: str, config: Config, followed: str) -> dict[str, Any]:
+    """`config` is the remedy's, with the epochs that a training without a budget has."""
     by_kind = {arm["kind"]: arm for arm in arms}
     one, base, shallower = by_kind["remedy"], by_kind["as it is"], by_kind.get("shallower")
     better = one["difference"]["low"] > 0
     cured = one["holds"] * 2 < len(one["metric"]) and base["holds"] * 2 > len(base["metric"])
     luck = max(abs(by_kind[kind]["difference"]["value"]) for kind in ("no change", "random"))
-    says = [f"{remedy.name}: {_points(one['difference'])} points beside the stack as it is"]
+    says = [f"{name}: {_points(one['difference'])} points beside the stack as it is"]
     if cured and not better:
         says.append(f"cured the metric ({followed}), not the accuracy")
     if better and not cured:
@@ -184,10 +185,10 @@ def _conclusion(arms: Sequence[dict[str, Any]], remedy: Arm, followed: str) -> d
         )
     won = better and one["difference"]["value"] > luck
     if won:
-        says.append("the config that won: " + ", ".join(to_toml(remedy.config).splitlines()))
+        says.append("the config that won: " + ", ".join(to_toml(config).splitlines()))
     return {
-        "remedy": remedy.name, "cured_metric": cured, "cured_accuracy": better, "says": says,
-        "winner": to_dict(remedy.config) if won else None,
+        "remedy": name, "cured_metric": cured, "cured_accuracy": better, "says": says,
+        "winner": to_dict(config) if won else None,
     }  # fmt: skip
 
 
