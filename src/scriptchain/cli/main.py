@@ -14,7 +14,7 @@ COMMANDS = {
     "evaluate": "Score a model on labelled texts, with intervals, baselines, leaks and order; or compare two.",
     "predict": "Label texts from arguments, a file or standard input.",
     "info": "Say what a run folder holds.",
-    "diagnose": "Say by which law a stack's costs grow, or judge a claim about them.",
+    "diagnose": "Measure what depth does to a stack and say what ails it, or judge a claim about it.",
     "presets": "List the presets, or copy one into a file.",
     "encodings": "List the positional encodings, or show one and draw what it does.",
 }
