@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
+from safetensors.torch import load
 from torch import nn
 
 from .. import config as configs
@@ -76,7 +76,7 @@ def _of_run(bundle: Bundle, rows: Records, texts: int, seed: int) -> Subject:
     if len(learned) < len(other):  # of another set, or mostly: one measurement of all of it
         learned, other = rows, rows.subset([])
     trained = words.build(config, config.seed)
-    trained.load_state_dict(safetensors.torch.load(bundle.read("model.safetensors")))
+    trained.load_state_dict(load(bundle.read("model.safetensors")))
     batches = words.batches(sample(learned, texts, seed))
     held_out = words.batches(sample(other, texts, seed)) if len(other) else []
     if any(batch.labels is None for batch in [*batches, *held_out]):
