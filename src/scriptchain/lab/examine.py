@@ -53,7 +53,7 @@ def examine(
     loss: from the answer (B, C) and the batch; cross-entropy of the labels, or of a random readout without labels
 
     The report's `verdicts` are by name, `layers` by layer with the input first, `cost` the operations by layer.
-    Nothing of the module changes; the same seed gives the same report.
+    Nothing of the module changes; the same seed gives the same numbers (but for `cpu_seconds`).
 
     *Raises*: UsageError where no stack is found, a layer is not called once a forward, parameters are of a half type,
     numbers are not finite, or a batch has no mask; DataError for fewer than 32 texts.
