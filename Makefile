@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(PIP_ARGS)
 DEMO := build/demo
 
-.PHONY: demo test lint test-slow parity conformance bench docs clean
+.PHONY: demo test lint test-slow prove parity conformance bench docs clean
 
 demo: .venv/train
 	$(BIN)/scriptchain train emotions --output $(DEMO) --force
@@ -26,6 +26,10 @@ lint: .venv/dev
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
+
+# Kills, floods and fuzzes for minutes; needs Debian's strace.
+prove: .venv/dev
+	$(BIN)/python -m pytest -m prove -s tests/faults
 
 # Against other libraries, in an environment of their own: they would bring theirs into ours.
 parity: .venv-parity/all

@@ -75,7 +75,7 @@ def test_a_run_that_fails_leaves_nothing_and_what_was_there(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_a_signal_among_several_seeds_keeps_all_that_was_learned(tmp_path):
+def test_a_signal_among_several_seeds_loses_none_of_them(tmp_path):
     class KillsTheSecondSeed(io.StringIO):
         seed = ""
 
@@ -85,18 +85,22 @@ def test_a_signal_among_several_seeds_keeps_all_that_was_learned(tmp_path):
                 os.kill(os.getpid(), signal.SIGTERM)
             return super().write(text)
 
-    made = config.resolve("small", overrides=TINY | {"epochs": 2})
+    made, work = config.resolve("small", overrides=TINY | {"epochs": 2}), tmp_path / "run-partial"
+    train(rows(), made, tmp_path / "unbroken", repeats=3, device="cpu")
     with pytest.raises(Interrupted) as caught:
         train(rows(), made, tmp_path / "run", repeats=3, device="cpu", stream=KillsTheSecondSeed())
     assert caught.value.exit_code == 143
-    saved = tmp_path / "run-interrupted"
     assert str(caught.value) == (
-        f"training was stopped by SIGTERM; what was learned so far is in {saved}/seed-1; "
-        f"hint: scriptchain evaluate {saved}/seed-1 FILE"
+        f"training was stopped by SIGTERM behind step 6; all of it is kept in {work}; "
+        "hint: the same command with --resume goes on, and with --resume --finish ends there"
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["run-interrupted"]
-    for seed in ("seed-0", "seed-1"):
-        assert Session(saved / seed).labels.names == ("bad", "good")
+    assert sorted(path.name for path in work.iterdir()) == ["checkpoints-seed-1", "lock", "seed-0"]
+    assert Session(work / "seed-0").labels.names == ("bad", "good")
+    train(rows(), made, tmp_path / "run", repeats=3, resume=True, device="cpu")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "unbroken"]
+    for seed in (".", "seed-0", "seed-1", "seed-2"):
+        one, other = ((tmp_path / run / seed / "model.safetensors").read_bytes() for run in ("unbroken", "run"))
+        assert one == other
 
 
 def test_force_replaces_run_folders_and_nothing_else(tmp_path):

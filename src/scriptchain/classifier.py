@@ -1,5 +1,7 @@
 """The facade: one estimator with scikit-learn's names that trains, answers, saves and loads."""
 
+import hashlib
+import json
 import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -118,13 +120,21 @@ class Classifier:
         weights: NDArray[np.float32] | None = None,
         stream: Stream | None = None,
         stop: Callable[[], bool] = lambda: False,
+        checkpoints: Path | None = None,
+        every: float | None = None,
+        finish: bool = False,
     ) -> "Outcome":
-        """What `fit` and the command line share: trains on exactly these rows and tells how it went."""
+        """What `fit` and the command line share: trains on exactly these rows and tells how it went.
+
+        `checkpoints` is a folder of this run alone: a run goes on from what stands there, and saves itself there
+        every so many seconds. With `finish` no further step is taken.
+        """
         config = self.config
         labels = Labels.from_names(_required(train.labels))
         _check_classes(config, labels)
         try:
             from .model.pipeline import Network
+            from .training.checkpoint import EVERY, Checkpoints
             from .training.estimate import refuse_what_cannot_fit
             from .training.loop import fit
             from .training.seed import seeded
@@ -147,7 +157,14 @@ class Classifier:
             if stream is not None:
                 count = sum(parameter.numel() for parameter in network.parameters())
                 stream.write(f"{count:,} parameters, about {memory / 2**20:,.0f} MiB of memory at most\n")
-            outcome = fit(network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop)
+            kept = None
+            if checkpoints is not None:
+                job = _job(config, tokenizer, train, validation, weights)
+                kept = Checkpoints(checkpoints, job, every=EVERY if every is None else every, stream=stream)
+            outcome = fit(
+                network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop,
+                checkpoints=kept, finish=finish,
+            )  # fmt: skip
         self._state = _Fitted(config, labels, tokenizer, network, train, validation, outcome)
         return outcome
 
@@ -303,7 +320,29 @@ def _examples(
         )
     numbers = labels.index(_required(records.labels))
     each = np.ones(len(records), np.float32) if weights is None else weights
-    return Examples(encoded.ids, numbers, each * _class_weights(config, labels, numbers)[numbers])
+    return Examples(encoded.ids, numbers, each * _class_weights(config, labels, numbers)[numbers], records.lines)
+
+
+def _job(
+    config: Config,
+    tokenizer: Tokenizer,
+    train: Records,
+    validation: Records | None,
+    weights: NDArray[np.float32] | None,
+) -> dict[str, Any]:
+    """What a run that goes on must have in common with the one that stopped, as a checkpoint keeps it."""
+
+    def digest(records: Records | None) -> str:
+        rows = [] if records is None else [records.texts, records.labels]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+    return {
+        "config": configs.to_dict(config),
+        "training rows": digest(train),
+        "validation rows": digest(validation),
+        "weights of the rows": None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
+        "vocabulary": hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
+    }
 
 
 def _class_weights(config: Config, labels: Labels, numbers: NDArray[np.int64]) -> NDArray[np.float32]:

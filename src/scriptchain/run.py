@@ -1,22 +1,23 @@
 """One training job from rows to a run folder: check, split, train, score the test split once, write."""
 
+import json
 import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import config as configs
+from . import durable
 from .classifier import Classifier
 from .config import Config
 from .data.check import check
 from .data.records import Records
 from .data.splits import split, without
-from .errors import Interrupted, ResourceError, UsageError
+from .errors import Interrupted, ModelError, ResourceError, UsageError
 from .report import Report, Stream, Table, percent, with_interval
 from .runtime import bundle
 from .runtime.evaluation import evaluate
@@ -77,6 +78,9 @@ def train(
     test: Records | None = None,
     repeats: int = 1,
     force: bool = False,
+    resume: bool = False,
+    finish: bool = False,
+    checkpoint_every: float | None = None,
     device: str = "auto",
     threads: int | None = None,
     stream: Stream | None = None,
@@ -84,10 +88,18 @@ def train(
     """Trains into the folder `output` and reports the figures of the test split; nothing half done takes that name.
 
     With `repeats`, each of N seeds trains into `seed-K/` and the root is the run of median validation macro-F1.
+    Until it is complete everything stands in `OUTPUT-partial`, with a checkpoint every so many seconds: `resume` goes
+    on from there, bit for bit, and `finish` ends there, with what was learned so far.
 
-    *Raises*: UsageError if `output` is taken; DataError, ConfigError and DivergedError as `Classifier.fit`;
-    Interrupted after SIGINT or SIGTERM, when what was learned is saved beside `output`.
+    *Raises*: UsageError if `output` is taken or an unfinished run of that name is there; ResourceError if another
+    process trains there, or memory or disk end; DataError, ConfigError and DivergedError as `Classifier.fit`;
+    ModelError for an unfinished run of other data or config; Interrupted after SIGINT or SIGTERM, when all is saved.
     """
+    if finish and not resume:
+        raise UsageError("--finish must come with --resume, got it alone", hint="--resume --finish")
+    work = output.with_name(f"{output.name}-partial")
+    if resume and not force and (output / "manifest.json").exists():
+        return _already_finished(output, work)
     _check_output(output, force)
     start = time.perf_counter()
     checked = check(rows, test)
@@ -98,65 +110,120 @@ def train(
         stream.write(
             "{train:,} rows to train on, {validation:,} to choose by, {test:,} to score once\n".format(**splits.sizes)
         )
-    with _staging(output) as folder:
+    with _workplace(work, resume, force):
         runs: list[dict[str, Any]] = []
         for seed in range(config.seed, config.seed + repeats):
-            place = f"seed-{seed}" if repeats > 1 else ""
-            if place and stream is not None:
+            job = _Job(work, f"seed-{seed}", str(output / f"seed-{seed}" if repeats > 1 else output), splits)
+            if finish and not job.begun:
+                break
+            if repeats > 1 and stream is not None:
                 stream.write(f"seed {seed}: run {len(runs) + 1} of {repeats}\n")
-            seeded = configs.replace(config, seed=seed)
-            try:
-                runs.append(_train_once(seeded, splits, folder / place, str(output / place), device, threads, stream))
-            except Interrupted as stopped:
-                raise _kept(stopped, folder, output, place) from None
-        chosen = sorted(runs, key=lambda run: run["validation"]["macro_f1"])[(repeats - 1) // 2]
+            if not job.folder.exists():
+                job.train(configs.replace(config, seed=seed), device, threads, stream, checkpoint_every, finish)
+            runs.append(job.scored(threads))
+        if not runs:
+            raise UsageError(f"--finish needs an unfinished run, got none in {work}", hint="leave --finish out")
+        chosen = sorted(runs, key=lambda run: run["validation"]["macro_f1"])[(len(runs) - 1) // 2]
         data = chosen | {"model": str(output), "seconds": time.perf_counter() - start, "check": checked.to_dict()}
         body = list(chosen["body"])
+        folder = work / f"seed-{chosen['seed']}"
         if repeats > 1:
-            shutil.copytree(folder / f"seed-{chosen['seed']}", folder, dirs_exist_ok=True)
             data |= _summary(runs)
             body.insert(0, _summary_table(runs, data["summary"], chosen["seed"]))
+            folder = _together(work, folder, [f"seed-{run['seed']}" for run in runs])
         del data["body"]
         report = Report(f"{output}: {len(splits.test):,} test rows, scored once", data, body)
-        (folder / "report.json").write_text(report.to_json(indent=1) + "\n", "utf-8")
-        _publish(folder, output)
+        durable.write(folder / "report.json", (report.to_json(indent=1) + "\n").encode())
+        durable.publish(folder, output)
     return report
 
 
-def _train_once(
-    config: Config, splits: Splits, folder: Path, name: str, device: str, threads: int | None, stream: Stream | None
-) -> dict[str, Any]:
-    """One seed into `folder`: the run's JSON document, with its tables under `body`."""
-    values = configs.to_dict(config)
-    classifier = Classifier(values.pop("preset"), device=device, threads=threads, **values)
-    start = time.perf_counter()
-    with _Signal() as caught:
-        outcome = classifier.fit_records(splits.train, validation=splits.validation, stream=stream, stop=caught)
-    seconds = time.perf_counter() - start
-    folder.mkdir(exist_ok=True)
-    bundle.write(folder, classifier.files())
-    if outcome.interrupted:
-        assert caught.number is not None
-        name_of_signal = signal.Signals(caught.number).name
-        raise Interrupted(f"training was stopped by {name_of_signal}", exit_code=128 + caught.number)
-    from .export.folder import write_report
+@dataclass(frozen=True)
+class _Job:
+    """One seed: its checkpoints, and its run folder once it is trained, both in the unfinished run's folder."""
 
-    # The written folder answers, not the network in memory: what is scored is what ships.
-    scored = evaluate(Session(folder, threads=threads), splits.test, name=name)
-    kept = outcome.history[outcome.kept_epoch - 1]
-    data = {
-        "model": name,
-        "seed": config.seed,
-        "rows": splits.sizes,
-        "metrics_split": "test",
-        "kept_epoch": outcome.kept_epoch,
-        "validation": {key.removeprefix("validation_"): kept[key] for key in kept if key.startswith("validation_")},
-        "training_seconds": seconds,
-        **{key: value for key, value in scored.data.items() if key not in ("model", "rows")},
-    }
-    title = f"{Path(name).name}: {len(splits.test):,} test rows, scored once"
-    write_report(folder, Report(title, data, scored.body), classifier.config, classifier.network_, outcome.history)
-    return data | {"body": scored.body}
+    work: Path
+    seed: str
+    name: str
+    splits: Splits
+
+    @property
+    def folder(self) -> Path:
+        return self.work / self.seed
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.work / f"checkpoints-{self.seed}"
+
+    @property
+    def begun(self) -> bool:
+        return self.folder.exists() or self.checkpoints.exists()
+
+    def train(
+        self, config: Config, device: str, threads: int | None, stream: Stream | None, every: float | None, finish: bool
+    ) -> None:
+        """The run folder, with the report of the test split; it is whole when it has its name."""
+        values = configs.to_dict(config)
+        classifier = Classifier(values.pop("preset"), device=device, threads=threads, **values)
+        with _Signal() as caught:
+            outcome = classifier.fit_records(
+                self.splits.train, validation=self.splits.validation, stream=stream, stop=caught,
+                checkpoints=self.checkpoints, every=every, finish=finish,
+            )  # fmt: skip
+        if outcome.interrupted:
+            assert caught.number is not None
+            raise Interrupted(
+                f"training was stopped by {signal.Signals(caught.number).name} behind step {outcome.step:,}; all of it "
+                f"is kept in {self.work}",
+                exit_code=128 + caught.number,
+                hint="the same command with --resume goes on, and with --resume --finish ends there",
+            )
+        from .export.folder import write_report
+
+        folder = self.work / f".{self.seed}{durable.TEMPORARY}"
+        folder.mkdir()
+        bundle.write(folder, classifier.files())
+        # The written folder answers, not the network in memory: what is scored is what ships.
+        scored = evaluate(Session(folder, threads=threads), self.splits.test, name=self.name)
+        kept = outcome.history[outcome.kept_epoch - 1]
+        data = {
+            "model": self.name,
+            "seed": config.seed,
+            "rows": self.splits.sizes,
+            "metrics_split": "test",
+            "kept_epoch": outcome.kept_epoch,
+            "validation": {key.removeprefix("validation_"): kept[key] for key in kept if key.startswith("validation_")},
+            "training_seconds": outcome.seconds,
+            **{key: value for key, value in scored.data.items() if key not in ("model", "rows")},
+        }
+        title = f"{Path(self.name).name}: {len(self.splits.test):,} test rows, scored once"
+        write_report(folder, Report(title, data, scored.body), classifier.config, classifier.network_, outcome.history)
+        durable.publish(folder, self.folder)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def scored(self, threads: int | None) -> dict[str, Any]:
+        """The run's JSON document, with its tables under `body`."""
+        data = json.loads((self.folder / "report.json").read_text("utf-8"))
+        return data | {"body": evaluate(Session(self.folder, threads=threads), self.splits.test, name=self.name).body}
+
+
+def _already_finished(output: Path, work: Path) -> Report:
+    """What a finished run said of itself; nothing is trained."""
+    try:
+        data = json.loads((output / "report.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        raise ModelError(f"{output / 'report.json'} must be the report of a finished run", hint="--force") from None
+    shutil.rmtree(work, ignore_errors=True)
+    return Report(f"{output} is finished already", data, [])
+
+
+def _together(work: Path, chosen: Path, seeds: Sequence[str]) -> Path:
+    """One folder of the chosen seed's run, with all seeds' runs in it."""
+    folder = work / f".run{durable.TEMPORARY}"
+    shutil.copytree(chosen, folder)
+    for seed in seeds:
+        shutil.copytree(work / seed, folder / seed)
+    return folder
 
 
 def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -207,20 +274,6 @@ class _Signal:
         self.number = number
 
 
-def _kept(stopped: Interrupted, folder: Path, output: Path, place: str) -> Interrupted:
-    """Gives what is there a name of its own beside `output`, finished seeds too, and tells the user which."""
-    saved = output.with_name(f"{output.name}-interrupted")
-    if saved.exists():
-        shutil.rmtree(saved)
-    folder.chmod(0o755)
-    folder.rename(saved)
-    return Interrupted(
-        f"{stopped.message}; what was learned so far is in {saved / place}",
-        exit_code=stopped.exit_code,
-        hint=f"scriptchain evaluate {saved / place} FILE",
-    )
-
-
 def _check_output(output: Path, force: bool) -> None:
     if not output.exists():
         return
@@ -231,30 +284,36 @@ def _check_output(output: Path, force: bool) -> None:
 
 
 @contextmanager
-def _staging(output: Path) -> Iterator[Path]:
-    """A folder beside `output` to write into; whatever is left of it at the end is removed."""
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{output.name}-", dir=output.parent))
-    except OSError as error:
-        raise ResourceError(f"{output.parent} must be a folder that can be written ({error.strerror})") from None
-    try:
-        yield folder
-    except OSError as error:
-        if isinstance(error, ResourceError):
+def _workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
+    """The folder of an unfinished run, for this process alone. It goes when the run is complete, or left nothing."""
+    with ExitStack() as held:
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+            held.enter_context(durable.locked(work / "lock"))
+        except OSError as error:
+            if isinstance(error, ResourceError):
+                raise
+            raise ResourceError(f"{work.parent} must be a folder that can be written ({error.strerror})") from None
+        if _is_worth_keeping(work) and not (resume or force):
+            raise UsageError(
+                f"{work} must be free, got an unfinished run",
+                hint="--resume goes on with it, --force starts from the beginning",
+            )
+        durable.sweep(work)
+        if not resume:
+            for left in (*work.glob("seed-*"), *work.glob("checkpoints-*")):
+                shutil.rmtree(left)
+        try:
+            yield
+        except BaseException as error:
+            if not _is_worth_keeping(work):
+                shutil.rmtree(work, ignore_errors=True)
+            if isinstance(error, OSError) and not isinstance(error, ResourceError):
+                raise ResourceError(f"{work} cannot be written ({error.strerror})") from None
             raise
-        raise ResourceError(f"{output} cannot be written ({error.strerror})", hint="--output on another disk") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
-def _publish(folder: Path, output: Path) -> None:
-    """Gives the finished folder its name; what stood there goes only after the new one is complete."""
-    folder.chmod(0o755)
-    if output.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{output.name}-old-", dir=output.parent))
-        output.rename(old / "run")
-        folder.rename(output)
-        shutil.rmtree(old)
-    else:
-        folder.rename(output)
+def _is_worth_keeping(work: Path) -> bool:
+    """A seed that is trained, or a step that is saved."""
+    return any(work.glob("seed-*")) or any(path.name.strip("0")[0] != "-" for path in work.glob("checkpoints-*/*-*-*"))

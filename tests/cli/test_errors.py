@@ -116,7 +116,8 @@ USES = [
      "--force replaces run folders only, got 'folder'; hint: choose another --output"),
     ("train data.csv --quiet --output data.csv --force", 2,
      "--force replaces run folders only, got 'data.csv'; hint: choose another --output"),
-    ("train data.csv --quiet --output data.csv/run", 5, "data.csv must be a folder that can be written (File exists)"),
+    ("train data.csv --quiet --output data.csv/run", 5,
+     "data.csv must be a folder that can be written (Not a directory)"),
     # recipes
     ("train data.csv --preset smal", 2, "preset must be a known one, got 'smal'; hint: did you mean 'small'?"),
     ("train data.csv --config gone.toml", 2,
@@ -227,8 +228,10 @@ def test_a_loss_that_is_no_number_is_exit_6_and_leaves_nothing(refused):
     wild = ["learning_rate=10", "weight_decay=1000000", "clip_norm=0", "schedule=constant", "warmup=0"]
     code, message = refused("train", "data.csv", "--quiet", *SETTINGS, *(w for s in wild for w in ("--set", s)))
     assert code == 6
-    assert re.sub(r"got (nan|inf) at step \d+", "got nan at step N", message) == (
-        "the loss must stay finite, got nan at step N (epoch 1, learning rate 10); hint: --set learning_rate=3"
+    assert re.fullmatch(
+        r"the (loss|gradient's norm) must stay finite, got (nan|inf) at step \d+ "
+        r"\(learning rate 10, lines (\d+, ){7}\d+ and \d+ more\); hint: --set learning_rate=3",
+        message,
     )
     assert list(Path("runs").iterdir()) == []
 
@@ -423,7 +426,7 @@ def test_a_folder_that_may_not_be_written_is_exit_5(use, refused, monkeypatch):
     def forbidden(*_, **__):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkdtemp", forbidden)
+    monkeypatch.setattr("pathlib.Path.mkdir", forbidden)
     monkeypatch.setattr("tempfile.mkstemp", forbidden)
     where = "runs" if use.startswith("train") else "."
     assert refused(*use.split()) == (5, f"{where} must be a folder that can be written (Permission denied)")
@@ -498,11 +501,13 @@ def test_a_signal_saves_what_was_learned(number, here, capsys):
         process.wait()
     assert (process.returncode, out) == (128 + number, "")
     *epochs, last = err.splitlines()
-    assert last == (
-        f"error: training was stopped by {name}; what was learned so far is in out/run-interrupted; "
-        "hint: scriptchain evaluate out/run-interrupted FILE"
+    assert re.sub(r"step [\d,]+", "step N", last) == (
+        f"error: training was stopped by {name} behind step N; all of it is kept in out/run-partial; "
+        "hint: the same command with --resume goes on, and with --resume --finish ends there"
     )
     assert all(line.startswith("epoch ") for line in epochs)
-    assert [path.name for path in Path("out").iterdir()] == ["run-interrupted"]
-    assert run(["evaluate", "out/run-interrupted", "data.csv", "--json"]) == 0
+    assert [path.name for path in Path("out").iterdir()] == ["run-partial"]
+    assert run([*command[3:], "--resume", "--finish", "--quiet"]) == 0
+    capsys.readouterr()
+    assert run(["evaluate", "out/run", "data.csv", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 160

@@ -134,11 +134,12 @@ def test_a_csv_file_holds_the_same(options, predict, expected, tmp_path):
     assert predict("--output", path, *options, *TEXTS) == (0, [], "")
     with path.open(encoding="utf-8", newline="") as file:
         head, *rows = csv.reader(file)
-    assert head == ["text", "label", "score", *(["bad", "good"] if options else [])]
+    assert head == ["text", "label", "score", *(["bad", "good"] if options else []), "error"]
     assert [(text, label, float(score)) for text, label, score, *_ in rows] == [
         (line["text"], line["label"], line["score"]) for line in expected
     ]
-    for _, label, score, *others in rows:
+    for _, label, score, *others, error in rows:
+        assert error == ""
         assert not options or dict(zip(["bad", "good"], others, strict=True))[label] == score
 
 
@@ -155,24 +156,18 @@ def test_an_output_is_replaced_only_with_force(predict, expected, tmp_path):
 
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl"])
 @pytest.mark.parametrize("before", [None, "precious"])
-def test_an_error_midway_leaves_nothing_new(name, before, predict, tmp_path, monkeypatch):
+def test_a_file_that_ends_too_early_takes_no_name(name, before, predict, tmp_path, monkeypatch):
     monkeypatch.setattr(command_of_predict, "CHUNK", 2)
-    source, output = tmp_path / "rows.csv", tmp_path / name
-    source.write_bytes(b"text\none\ntwo\nthree\n" + b'""' + b"\nfive\n")
+    source, output = tmp_path / "rows.csv.gz", tmp_path / name
+    source.write_bytes(gzip.compress(b"text\none\ntwo\nthree\nfive\n")[:-6])
     if before is not None:
         output.write_text(before)
     code, lines, err = predict("--file", source, "--output", output, "--force")
     assert (code, lines) == (3, [])
-    assert err == (
-        f"error: {source}:5: text must not be empty; hint: correct or remove the row, or say --on-bad-row skip\n"
-    )
-    assert {file.name for file in tmp_path.iterdir()} == {"rows.csv"} | ({name} if before else set())
+    assert err == f"error: {source} must be a whole gzip file, got a bad one after line 5\n"
+    left = {file.name for file in tmp_path.iterdir()} - {f"{name}-partial"}
+    assert left == {source.name} | ({name} if before else set())
     assert before is None or output.read_text() == before
-
-
-def test_bad_rows_are_skipped_when_it_is_asked_for(predict, tmp_path):
-    code, lines, err = predict("--on-bad-row", "skip", stdin=b"one\n\ntwo\n")
-    assert (code, [line["text"] for line in lines], err) == (0, ["one", "two"], "")
 
 
 # --- order and size ------------------------------------------------------------------------------------------
@@ -206,7 +201,7 @@ def test_a_stream_is_answered_chunk_by_chunk_and_never_held_whole(tiny_run, caps
                 assert len(capsys.readouterr().out.splitlines()) == 6  # two chunks are out before the third is whole
             yield Row(number, f"text {number}", None)
 
-    monkeypatch.setattr("scriptchain.data.records.stream", endless)
+    monkeypatch.setattr("scriptchain.data.records.rows", endless)
     assert run(["predict", str(tiny_run), "--file", "-"]) == 0
     assert asked == list(range(10))
 
@@ -272,7 +267,7 @@ def test_a_hostile_text_gets_one_line_with_a_finite_score(name, predict, tmp_pat
     assert (code, err) == (0, "")
     assert [line["text"] for line in lines] == [HOSTILE[name], "the food was good"]
     assert all(0.5 <= line["score"] <= 1 for line in lines)
-    assert predict("--file", source, "--output", output) == (0, [], "")
+    assert predict("--file", source, "--output", output, "--raw") == (0, [], "")
     csv.field_size_limit(2**24)
     with output.open(encoding="utf-8", newline="") as file:
         assert [row[0] for row in csv.reader(file)] == ["text", HOSTILE[name], "the food was good"]
@@ -286,20 +281,3 @@ def test_bytes_that_are_no_text_in_an_argument_are_answered(name, predict, tmp_p
     output = tmp_path / name
     assert predict("--output", output, "good \udcff") == (0, [], "")
     assert r"good \udcff" in output.read_text("utf-8")
-
-
-def test_a_nul_character_is_refused_with_its_line(predict, tmp_path):
-    source = tmp_path / "rows.txt"
-    source.write_bytes(b"one\ntw\0o\n")
-    assert predict("--file", source) == (
-        3,
-        [],
-        f"error: {source}:2: text must not have a NUL character; "
-        "hint: correct or remove the row, or say --on-bad-row skip\n",
-    )
-
-
-def test_a_text_of_nothing_is_still_answered_as_an_argument(predict):
-    code, lines, err = predict("", " ", "\u200b")
-    assert (code, [line["text"] for line in lines], err) == (0, ["", " ", "\u200b"], "")
-    assert len({line["score"] for line in lines}) == 1

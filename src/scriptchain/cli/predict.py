@@ -1,24 +1,32 @@
 """`scriptchain predict MODEL [TEXT ...]`: labels for arguments, a file of any size, or standard input."""
 
 import csv
+import hashlib
+import io
 import json
-import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import ResourceError, UsageError
-from ..report import Stream
+from ..errors import DataError, UsageError
 from .options import Encoding, OnBadRow, TextColumn, Threads, new_app
+
+if TYPE_CHECKING:
+    from ..data.records import Row
+    from ..runtime.session import Session
+
+Answer = tuple["Row | DataError", str, list[float]]
+Writer = Callable[[Sequence[Answer], bool], str]
 
 app = new_app()
 CHUNK = 2048
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # how a spreadsheet knows one
 
 
 @app.command()
@@ -34,71 +42,156 @@ def predict(
         Path | None, typer.Option(metavar="FILE", help="Where to; .csv writes CSV, else JSON Lines.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an output file that is there.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished --output, to the same bytes.")
+    ] = False,
     all_scores: Annotated[bool, typer.Option("--all", help="The probability of every class too.")] = False,
+    id_column: Annotated[str | None, typer.Option(help="Column to copy as `id`.")] = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="CSV: leave texts that a spreadsheet would run as formulas as they are.")
+    ] = False,
     text_column: TextColumn = None,
     encoding: Encoding = "utf-8",
     on_bad_row: OnBadRow = "error",
     threads: Threads = None,
 ) -> None:
-    """One line a text, in the order of the input: text, label, score."""
-    from ..data.records import stream
-    from ..runtime.session import Session
+    """One line a text, in the order of the input: text, label, score.
 
-    if texts and file is not None:
-        raise UsageError("texts must come as arguments or from --file, got both")
-    if output is not None and output.exists() and not force:
-        raise UsageError(f"--output must not exist yet, got {str(output)!r}", hint="--force replaces it")
-    if output is not None and output.is_dir():
-        raise UsageError(f"--output must be a file, got the directory {str(output)!r}")
-    if not texts and file is None and sys.stdin.isatty():
-        raise UsageError("texts must be given, got none", hint=f"scriptchain predict {model} 'a text'")
+    A row that cannot be used gets a line with what is wrong; the exit code is then 3, and 0 with --on-bad-row skip.
+    """
+    from ..data.records import Row, rows
+    from ..runtime.session import Session
+    from ..runtime.unfinished import Unfinished
+
+    _check(model, texts, file, output, force, resume)
     session = Session(model, threads=threads)
     if texts:
-        incoming: Iterator[str] = iter(texts)
-    else:
-        rows = stream(file or "-", text_column=text_column, encoding=encoding, on_bad_row=on_bad_row, plain=True)
-        incoming = (row.text for row in rows)
+        incoming: Iterator[Row | DataError] = (Row(number, text, None) for number, text in enumerate(texts, 1))
+    else:  # ids stand where labels would: in the second column that is read
+        incoming = rows(file or "-", text_column=text_column, label_column=id_column, encoding=encoding, plain=True)
+    names = session.labels.names if all_scores else ()
+    as_csv = output is not None and output.suffix == ".csv"
+    write = _csv_lines(names, id_column is not None, raw) if as_csv else _json_lines(names, id_column is not None)
+    job = {"model": _identity(session.bundle.manifest.files), "--all": all_scores, "--id-column": id_column,
+           "--raw": raw, "--text-column": text_column, "--encoding": encoding}  # fmt: skip
+    tally = _Tally()
+    with nullcontext() if output is None else Unfinished(output, job, resume=resume, force=force) as growing:
+        for number, chunk in enumerate(iter(lambda: list(islice(incoming, CHUNK)), [])):
+            tally.add(chunk)
+            if growing is None:
+                sys.stdout.write(write(_answers(session, chunk), number == 0))
+            elif growing.wants([str(row) for row in chunk]):
+                growing.append(write(_answers(session, chunk), number == 0).encode("utf-8", "backslashreplace"))
+        tally.end(file or "standard input")
+        if growing is not None:
+            growing.finish()
+    tally.judge(on_bad_row)
+
+
+def _check(
+    model: str, texts: list[str] | None, file: str | None, output: Path | None, force: bool, resume: bool
+) -> None:
+    if texts and file is not None:
+        raise UsageError("texts must come as arguments or from --file, got both")
+    if resume and output is None:
+        raise UsageError("--resume must come with --output, got it alone")
+    if output is not None and output.is_dir():
+        raise UsageError(f"--output must be a file, got the directory {str(output)!r}")
+    if output is not None and output.exists() and not force:
+        raise UsageError(f"--output must not exist yet, got {str(output)!r}", hint="--force replaces it")
+    if not texts and file is None and sys.stdin.isatty():
+        raise UsageError("texts must be given, got none", hint=f"scriptchain predict {model} 'a text'")
+
+
+def _identity(files: Mapping[str, str]) -> str:
+    return hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).hexdigest()[:16]
+
+
+def _answers(session: "Session", chunk: Sequence["Row | DataError"]) -> list[Answer]:
+    """Each row with its label and scores; a bad row without."""
+    good = [row.text for row in chunk if not isinstance(row, DataError)]
+    scores = iter(session.probabilities(good) if good else ())
     names = session.labels.names
-    with _sink(output) as target:
-        write = _writer(target, names if all_scores else (), as_csv=output is not None and output.suffix == ".csv")
-        while chunk := list(islice(incoming, CHUNK)):
-            for text, scores in zip(chunk, session.probabilities(chunk), strict=True):
-                best = int(scores.argmax())
-                write(text, names[best], float(scores[best]), [float(score) for score in scores] if all_scores else [])
+    found: list[Answer] = []
+    for row in chunk:
+        if isinstance(row, DataError):
+            found.append((row, "", []))
+        else:
+            one = next(scores)
+            found.append((row, names[int(one.argmax())], [float(score) for score in one]))
+    return found
 
 
-def _writer(target: Stream, names: Sequence[str], as_csv: bool) -> Callable[[str, str, float, Iterable[float]], Any]:
-    """How one answer is written; `names` are the classes whose scores are added."""
-    if as_csv:
-        rows = csv.writer(target, lineterminator="\n")
-        rows.writerow(["text", "label", "score", *names])
-        return lambda text, label, score, scores: rows.writerow(
-            [text, label, f"{score:.6f}", *(f"{value:.6f}" for value in scores)]
-        )
+def _json_lines(names: Sequence[str], with_id: bool) -> Writer:
+    """A line a row; `names` are the classes whose scores are added."""
 
-    def write(text: str, label: str, score: float, scores: Iterable[float]) -> None:
-        line: dict[str, Any] = {"text": text, "label": label, "score": round(score, 6)}
+    def line(row: "Row | DataError", label: str, scores: list[float]) -> dict[str, Any]:
+        if isinstance(row, DataError):
+            return {"error": row.message}
+        told: dict[str, Any] = {"id": row.label} if with_id else {}
+        told |= {"text": row.text, "label": label, "score": round(max(scores), 6)}
         if names:
-            line["scores"] = {name: round(value, 6) for name, value in zip(names, scores, strict=True)}
-        target.write(json.dumps(line, ensure_ascii=False) + "\n")
+            told["scores"] = {name: round(value, 6) for name, value in zip(names, scores, strict=True)}
+        return told
+
+    return lambda answers, _: "".join(json.dumps(line(*answer), ensure_ascii=False) + "\n" for answer in answers)
+
+
+def _csv_lines(names: Sequence[str], with_id: bool, raw: bool) -> Writer:
+    """Columns; what is text cannot run as a formula in a spreadsheet unless `raw`, and numbers are never touched."""
+
+    def safe(text: str | None) -> str:
+        return f"'{text}" if text and not raw and text.startswith(FORMULA) else text or ""
+
+    def cells(row: "Row | DataError", label: str, scores: list[float]) -> list[str]:
+        if isinstance(row, DataError):
+            return [*[""] * (with_id + 3 + len(names)), safe(row.message)]
+        shown = [max(scores), *(scores if names else ())]
+        ids = [safe(row.label)] if with_id else []
+        return [*ids, safe(row.text), safe(label), *(f"{score:.6f}" for score in shown), ""]
+
+    def line(cells: Sequence[str]) -> str:
+        target = io.StringIO(newline="")
+        # Older Pythons quote a carriage return only where it is a part of the line's end.
+        csv.writer(target, lineterminator="\r\n").writerow(cells)
+        return target.getvalue()[:-2] + "\n"
+
+    def write(answers: Sequence[Answer], first: bool) -> str:
+        head = [*["id"] * with_id, "text", "label", "score", *map(safe, names), "error"]
+        return "".join(map(line, [*[head] * first, *(cells(*answer) for answer in answers)]))
 
     return write
 
 
-@contextmanager
-def _sink(output: Path | None) -> Iterator[Stream]:
-    """Standard output, or a file that gets its name only when it is complete."""
-    if output is None:
-        yield sys.stdout
-        return
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{output.name}-", dir=output.parent)
-    except OSError as error:
-        raise ResourceError(f"{output.parent} must be a folder that can be written ({error.strerror})") from None
-    try:
-        with open(handle, "w", encoding="utf-8", errors="backslashreplace", newline="") as target:
-            yield target
-        os.chmod(name, 0o644)
-        os.replace(name, output)
-    finally:
-        Path(name).unlink(missing_ok=True)
+class _Tally:
+    """Rows so far, on a terminal with their rate; and what to say of bad ones at the end."""
+
+    def __init__(self) -> None:
+        self._rows = self._bad = 0
+        self._first = ""
+        self._start = self._shown = time.monotonic()
+
+    def add(self, chunk: Sequence["Row | DataError"]) -> None:
+        wrong = [row for row in chunk if isinstance(row, DataError)]
+        self._rows, self._bad = self._rows + len(chunk), self._bad + len(wrong)
+        if wrong and not self._first:
+            self._first = wrong[0].message
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - self._shown > 1:
+            self._shown = now
+            sys.stderr.write(f"\r{self._rows:,} rows  {self._rows / (now - self._start):,.0f} rows/s\x1b[K")
+            sys.stderr.flush()
+
+    def end(self, source: str) -> None:
+        if self._shown > self._start:
+            sys.stderr.write("\n")
+        if not self._rows:
+            raise DataError(f"{source} has no rows")
+
+    def judge(self, on_bad_row: str) -> None:
+        several = "s" * (self._bad > 1)
+        told = f"{self._bad:,} row{several} got no answer, the first: {self._first}"
+        if self._bad and on_bad_row == "error":
+            raise DataError(told, hint="correct them, or say --on-bad-row skip")
+        if self._bad:
+            sys.stderr.write(f"{told}\n")

@@ -22,6 +22,15 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="The run folder; by default runs/<name of FILE>.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a run folder that is there.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the unfinished run of this --output, bit for bit.")
+    ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="With --resume: train no further, write what was learned so far.")
+    ] = False,
+    checkpoint_every: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Time between checkpoints; more where saving is slow.")
+    ] = 30.0,
     preset: Annotated[
         str | None, typer.Option(help="The recipe; by default small, and seed for the bundled set.")
     ] = None,
@@ -74,7 +83,8 @@ def train(
 
     report = train_run(
         rows, resolved, output or Path("runs") / _stem(file), validation=held_out, test=scored, repeats=repeats,
-        force=force, device=device, threads=threads, stream=stream,
+        force=force, resume=resume, finish=finish, checkpoint_every=checkpoint_every, device=device, threads=threads,
+        stream=stream,
     )  # fmt: skip
     show(report, json)
 

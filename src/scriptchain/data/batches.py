@@ -33,8 +33,10 @@ def pad(ids: Sequence[Ids]) -> tuple[Ids, Mask]:
     return padded, mask
 
 
-def epoch(ids: Sequence[Ids], batch_size: int, rng: np.random.Generator, sort_by_length: bool) -> Iterator[Batch]:
-    """Every row once, in a new random order."""
+def epoch(
+    ids: Sequence[Ids], batch_size: int, rng: np.random.Generator, sort_by_length: bool, start: int = 0
+) -> Iterator[Batch]:
+    """Every row once, in a new random order; from batch `start` (0-based) on, where the ones before were seen."""
     order = rng.permutation(len(ids))
     batches = np.split(order, range(batch_size, len(order), batch_size))
     if sort_by_length:
@@ -48,7 +50,7 @@ def epoch(ids: Sequence[Ids], batch_size: int, rng: np.random.Generator, sort_by
             )
         ]
         batches = [batches[number] for number in rng.permutation(len(batches))]
-    for rows in batches:
+    for rows in batches[start:]:
         yield Batch(*pad([ids[row] for row in rows]), rows)
 
 

@@ -17,7 +17,7 @@ from .files import MAX_CHARACTERS, SKIP_HINT, UNDECODED, is_bundled, listed, ope
 from .frames import as_list, class_names, frame_column, frame_columns, is_missing, is_table, label_name
 from .text import model_text
 
-__all__ = ["MAX_CHARACTERS", "Records", "Row", "from_frame", "from_python", "is_bundled", "read", "stream"]
+__all__ = ["MAX_CHARACTERS", "Records", "Row", "from_frame", "from_python", "is_bundled", "read", "rows", "stream"]
 
 _TEXT_NAMES = "text sentence tweet review content message comment document utterance question body"
 _LABEL_NAMES = "label labels target category class sentiment emotion intent topic tag"
@@ -109,11 +109,32 @@ def stream(
     Raises: as `read`, but only when the row in question is asked for.
     """
     notes = [] if notes is None else notes
+    checked = rows(
+        path, text_column=text_column, label_column=label_column, labels_required=labels_required, encoding=encoding,
+        plain=plain, notes=notes,
+    )  # fmt: skip
+    yield from _kept(checked, source_name(path), on_bad_row, notes)
+
+
+def rows(
+    path: str | os.PathLike[str],
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    labels_required: bool = False,
+    encoding: str = "utf-8",
+    plain: bool = False,
+    notes: list[str] | None = None,
+) -> Iterator[Row | DataError]:
+    """As `stream`, with each bad row in its place as the error that names it.
+
+    Raises: as `stream`, for what is wrong with more than a row.
+    """
+    notes = [] if notes is None else notes
     with opened(path, encoding) as lines:
         choose = partial(_columns, wanted=(text_column, label_column), required=labels_required, notes=notes)
-        rows = raw_rows(path, lines, choose, text_column, plain)
-        checked = (row if isinstance(row, DataError) else _checked(*row, lines.at, labels_required) for row in rows)
-        yield from _kept(checked, lines.name, on_bad_row, notes)
+        for row in raw_rows(path, lines, choose, text_column, plain):
+            yield row if isinstance(row, DataError) else _checked(*row, lines.at, labels_required)
 
 
 def from_python(

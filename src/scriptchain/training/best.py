@@ -11,7 +11,7 @@ class Best:
     def __init__(self, patience: int):
         self.patience, self.epoch = patience, 0
         self.weights: dict[str, Tensor] | None = None
-        self._score: tuple[float, float] | None = None
+        self.score: tuple[float, float] | None = None
 
     def offer(self, epoch: int, scores: Mapping[str, float] | None, network: nn.Module) -> bool:
         """After each epoch; True means that `patience` epochs in a row brought nothing better."""
@@ -19,7 +19,7 @@ class Best:
             self.epoch = epoch
             return False
         score = (scores["macro_f1"], -scores["loss"])
-        if self._score is None or score > self._score:
-            self._score, self.epoch = score, epoch
+        if self.score is None or score > self.score:
+            self.score, self.epoch = score, epoch
             self.weights = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
         return epoch - self.epoch >= self.patience

@@ -1,6 +1,8 @@
 """The training loop as a straight line: batch, forward, loss, backward, clip, step; score; keep the best."""
 
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,34 +15,39 @@ from torch.nn.functional import cross_entropy
 from ..config import Config
 from ..data import batches
 from ..data.tokenizer import CLS, MASK
-from ..errors import DivergedError, UsageError
+from ..errors import DivergedError, ResourceError, UsageError
 from ..report import Stream, duration
 from ..scoring.metrics import accuracy, confusion, macro_f1
 from .average import Average
 from .best import Best
+from .checkpoint import Checkpoints
 from .estimate import seconds_a_step
 from .optimizer import make_optimizer
 from .progress import Progress
 from .schedule import learning_rate_factor
 from .seed import order_stream
+from .state import Numbers, State
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Token ids of each text, label numbers `(N,)`, and what each row counts in the loss `(N,)`."""
+    """Token ids of each text, label numbers `(N,)`, what each row counts in the loss `(N,)`, and the line of each."""
 
     ids: list[NDArray[np.int64]]
     labels: NDArray[np.int64]
     weights: NDArray[np.float32]
+    lines: Sequence[int] = ()
 
 
 @dataclass
 class Outcome:
-    """What training left behind beside the weights: a record an epoch, the epoch whose weights were kept, and
-    whether it was stopped from outside."""
+    """What training left behind beside the weights: a record an epoch, the epoch whose weights were kept, the steps
+    that were taken, the seconds that they took, and whether it was stopped from outside."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
     kept_epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
     interrupted: bool = False
 
 
@@ -53,65 +60,124 @@ def fit(
     device: str = "auto",
     stream: Stream | None = None,
     stop: Callable[[], bool] = lambda: False,
+    checkpoints: Checkpoints | None = None,
+    finish: bool = False,
 ) -> Outcome:
     """Trains `network` in place; with `patience` it ends early and keeps the epoch of best validation macro-F1.
 
-    `stop()` is asked after every step: True ends the run at once, with the weights as they are.
+    `stop()` is asked after every step: True ends the run at once, with the weights as they are. With `checkpoints` the
+    run goes on from the newest of them, is saved from time to time, when it is stopped and when it ends; with `finish`
+    it takes no further step.
 
-    *Raises*: DivergedError if the loss is no longer finite; UsageError for a device that is not there.
+    *Raises*: DivergedError if the loss or a gradient is no longer finite; ResourceError where memory or disk end;
+    ModelError for checkpoints of another run; UsageError for a device that is not there.
     """
     accelerator = _accelerator(device, config.precision)
     steps_per_epoch = -(-len(train.ids) // config.batch_size)
     network.to(accelerator.device)
-    if stream is not None:
-        seconds = _estimate(network, train, config, accelerator) * steps_per_epoch * config.epochs
-        stream.write(f"training takes at most about {duration(seconds)} ({config.epochs} epochs)\n")
-    optimizer = make_optimizer(network, config)
-    factor = learning_rate_factor(config, steps_per_epoch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    progress = Progress(stream, config.epochs, steps_per_epoch)
+    rate = learning_rate_factor(config, steps_per_epoch)
     average, best = Average(network, config.weight_average), Best(config.patience)
-    outcome, step = Outcome(), 0
+    state = State(network, make_optimizer(network, config), average, best)
+    at = _resumed(state, checkpoints, finish, stream)
+    if stream is not None and not at.finished:
+        left = steps_per_epoch * config.epochs - at.step
+        seconds = _estimate(network, train, config, accelerator) * left
+        stream.write(f"training takes at most about {duration(seconds)} ({config.epochs} epochs)\n")
+    progress = Progress(stream, config.epochs, steps_per_epoch, at.step)
+    begun = time.perf_counter() - at.seconds
 
-    for epoch in range(1, config.epochs + 1):
+    while not at.finished:
         network.train()
-        rows = loss_sum = correct = 0.0
-        order = order_stream(config.seed, epoch)
-        for batch in batches.epoch(train.ids, config.batch_size, order, config.sort_by_length):
-            loss, right = _step(network, batch, train, config, accelerator, optimizer)
-            step += 1
-            if not np.isfinite(loss):
-                raise _diverged(loss, step, epoch, float(schedule.get_last_lr()[0]))
-            schedule.step()
-            average.update(network, step)
-            rows, loss_sum, correct = rows + len(batch.rows), loss_sum + loss * len(batch.rows), correct + right
-            progress.step(epoch, step, len(batch.rows), loss_sum / rows, correct / rows)
+        order = order_stream(config.seed, at.epoch)
+        for batch in batches.epoch(train.ids, config.batch_size, order, config.sort_by_length, start=at.batch):
+            learning_rate = config.learning_rate * rate(at.step)
+            _set_rate(state.optimizer, learning_rate)
+            loss, right = _step(network, batch, train, config, accelerator, state.optimizer, at.step + 1)
+            at.step, at.batch, at.rows = at.step + 1, at.batch + 1, at.rows + len(batch.rows)
+            at.loss_sum, at.correct = at.loss_sum + loss * len(batch.rows), at.correct + right
+            average.update(network, at.step)
+            at.seconds = time.perf_counter() - begun
+            progress.step(at.epoch, at.step, len(batch.rows), at.loss_sum / at.rows, at.correct / at.rows)
             if stop():
-                network.load_state_dict(average.network.state_dict())
-                network.to("cpu")
-                outcome.interrupted = True
-                return outcome
+                return _stopped(state, checkpoints)
+            if checkpoints is not None and checkpoints.due():
+                checkpoints.save(state)
         scores = None
         if validation is not None:
-            with accelerator.autocast():
-                scores = validate(average.network, validation)
-        record = {"epoch": epoch, "step": step, "learning_rate": config.learning_rate * factor(step - 1),
-                  "loss": loss_sum / rows, "accuracy": correct / rows}  # fmt: skip
-        outcome.history.append(record | {f"validation_{name}": value for name, value in (scores or {}).items()})
-        progress.epoch(epoch, loss_sum / rows, correct / rows, scores)
-        if best.offer(epoch, scores, average.network):
-            break
-    outcome.kept_epoch = best.epoch
+            try:
+                with accelerator.autocast():
+                    scores = validate(average.network, validation, stop)
+            except _Stopped:  # what goes on from here begins with these scores
+                return _stopped(state, checkpoints)
+        loss, correct = at.loss_sum / at.rows, at.correct / at.rows
+        record = {"epoch": at.epoch, "step": at.step, "learning_rate": config.learning_rate * rate(at.step - 1),
+                  "loss": loss, "accuracy": correct}  # fmt: skip
+        at.history.append(record | {f"validation_{name}": value for name, value in (scores or {}).items()})
+        progress.epoch(at.epoch, loss, correct, scores)
+        at.finished = best.offer(at.epoch, scores, average.network) or at.epoch == config.epochs
+        at.seconds = time.perf_counter() - begun
+        at.epoch, at.batch, at.rows, at.loss_sum, at.correct = at.epoch + 1, 0, 0, 0.0, 0.0
+        if checkpoints is not None and (at.finished or checkpoints.due()):
+            checkpoints.save(state)
     network.load_state_dict(best.weights or average.network.state_dict())
     network.to("cpu")
-    return outcome
+    return Outcome(at.history, best.epoch, at.step, at.seconds)
+
+
+def _resumed(state: State, checkpoints: Checkpoints | None, finish: bool, stream: Stream | None) -> Numbers:
+    """Where the run stands: at its beginning, or where its newest checkpoint was written."""
+    if checkpoints is None:
+        return state.at
+    if not checkpoints.restore(state):
+        checkpoints.save(state)  # a disk without room for one is better found out now
+    elif stream is not None:
+        stream.write(f"goes on behind step {state.at.step:,} (epoch {state.at.epoch})\n")
+    if finish:
+        if not state.at.history:
+            raise UsageError(
+                f"--finish needs an epoch that was finished, got a run at step {state.at.step:,} of its first",
+                hint="--resume without --finish",
+            )
+        state.at.finished = True
+    return state.at
+
+
+def _stopped(state: State, checkpoints: Checkpoints | None) -> Outcome:
+    if checkpoints is not None:
+        checkpoints.save(state)
+    state.network.load_state_dict(state.average.network.state_dict())
+    state.network.to("cpu")
+    return Outcome(state.at.history, state.best.epoch, state.at.step, state.at.seconds, interrupted=True)
 
 
 def _step(
     network: nn.Module, batch: batches.Batch, data: Examples, config: Config, accelerator: Any,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer, step: int,
 ) -> tuple[float, float]:  # fmt: skip
-    """One optimizer step: its loss and how many rows were right. Without a finite loss the weights stay the same."""
+    """One optimizer step: its loss and how many rows were right. The weights stay as they are where it raises."""
+    try:
+        loss, logits, labels = _forward(network, batch, data, config, accelerator)
+        _check_finite("loss", loss.item(), step, batch, data, optimizer)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        # Without a limit the norm is only measured.
+        norm = accelerator.clip_grad_norm_(network.parameters(), config.clip_norm or math.inf)
+        _check_finite("gradient's norm", float(norm), step, batch, data, optimizer)
+        optimizer.step()
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "allocate" in str(error) or isinstance(error, torch.OutOfMemoryError):
+            raise ResourceError(
+                f"a step must fit into memory, got too little for batch_size {config.batch_size} (step {step})",
+                hint=f"--set batch_size={max(1, config.batch_size // 2)}",
+            ) from None
+        raise
+    return loss.item(), float((logits.argmax(1) == labels).sum())
+
+
+def _forward(
+    network: nn.Module, batch: batches.Batch, data: Examples, config: Config, accelerator: Any
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The weighted loss, the logits `(B, C)` and the labels `(B,)`."""
     device = accelerator.device
     ids, mask = torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.mask).to(device)
     labels = torch.from_numpy(data.labels[batch.rows]).to(device)
@@ -121,14 +187,28 @@ def _step(
     with accelerator.autocast():
         logits = network(ids, mask).float()
     losses = cross_entropy(logits, labels, reduction="none", label_smoothing=config.label_smoothing)
-    loss = (losses * weights).sum() / weights.sum().clamp(min=1e-12)  # a batch may hold rows of weight 0 alone
-    if torch.isfinite(loss):
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        if config.clip_norm:
-            accelerator.clip_grad_norm_(network.parameters(), config.clip_norm)
-        optimizer.step()
-    return loss.item(), float((logits.argmax(1) == labels).sum())
+    # A batch may hold rows of weight 0 alone.
+    return (losses * weights).sum() / weights.sum().clamp(min=1e-12), logits, labels
+
+
+def _check_finite(
+    name: str, value: float, step: int, batch: batches.Batch, data: Examples, optimizer: torch.optim.Optimizer
+) -> None:
+    if not math.isfinite(value):
+        rate = float(optimizer.param_groups[0]["lr"])
+        lines = sorted(int(data.lines[row]) if len(data.lines) else int(row) for row in batch.rows)
+        more = f" and {len(lines) - 8} more" if len(lines) > 8 else ""
+        kind = "lines" if len(data.lines) else "rows"
+        raise DivergedError(
+            f"the {name} must stay finite, got {value} at step {step} (learning rate {rate:.2g}, {kind} "
+            f"{', '.join(map(str, lines[:8]))}{more})",
+            hint=f"--set learning_rate={rate / 3:.1g}",
+        )
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def hide_tokens(ids: Tensor, mask: Tensor, share: float) -> Tensor:
@@ -137,7 +217,11 @@ def hide_tokens(ids: Tensor, mask: Tensor, share: float) -> Tensor:
     return ids.masked_fill(hidden, MASK)
 
 
-def validate(network: nn.Module, data: Examples) -> dict[str, float]:
+class _Stopped(Exception):  # noqa: N818 - nothing is wrong
+    """Somebody asked to stop in the middle of scoring."""
+
+
+def validate(network: nn.Module, data: Examples, stop: Callable[[], bool] = lambda: False) -> dict[str, float]:
     """Cross-entropy, accuracy and macro-F1 of a network, in evaluation mode, on the device that it is on."""
     network.eval()
     device = next(network.parameters()).device
@@ -146,6 +230,8 @@ def validate(network: nn.Module, data: Examples) -> dict[str, float]:
     parts = []
     with torch.inference_mode():
         for start in range(0, len(order), 256):
+            if stop():
+                raise _Stopped
             ids, mask = batches.pad([data.ids[row] for row in order[start : start + 256]])
             ids, mask = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
             parts.append(network(ids, mask).float().cpu())
@@ -158,19 +244,12 @@ def validate(network: nn.Module, data: Examples) -> dict[str, float]:
     }
 
 
-def _diverged(loss: float, step: int, epoch: int, learning_rate: float) -> DivergedError:
-    return DivergedError(
-        f"the loss must stay finite, got {loss} at step {step} (epoch {epoch}, learning rate {learning_rate:.2g})",
-        hint=f"--set learning_rate={learning_rate / 3:.1g}",
-    )
-
-
 def _estimate(network: nn.Module, train: Examples, config: Config, accelerator: Any) -> float:
     order = np.random.default_rng(0)
     batch = next(batches.epoch(train.ids, config.batch_size, order, sort_by_length=False))
 
     def step(trial: nn.Module) -> None:
-        _step(trial, batch, train, config, accelerator, make_optimizer(trial, config))
+        _step(trial, batch, train, config, accelerator, make_optimizer(trial, config), 1)
 
     with torch.random.fork_rng():
         network.train()

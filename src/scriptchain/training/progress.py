@@ -6,14 +6,14 @@ from ..report import Stream, duration
 
 
 class Progress:
-    """Writes loss, accuracy, rate and time left to `stream`; says nothing without one."""
+    """Writes loss, accuracy, rate and time left to `stream`; says nothing without one. `done` steps came before."""
 
-    def __init__(self, stream: Stream | None, epochs: int, steps_per_epoch: int):
+    def __init__(self, stream: Stream | None, epochs: int, steps_per_epoch: int, done: int = 0):
         self._stream = stream
         self._live = stream is not None and stream.isatty()
         self._epochs, self._steps = epochs, steps_per_epoch
         self._start = self._shown = time.monotonic()
-        self._rows = 0
+        self._rows, self._before = 0, done
 
     def step(self, epoch: int, step: int, rows: int, loss: float, accuracy: float) -> None:
         """After each optimizer step, counted from the start; `loss` and `accuracy` are the epoch's so far."""
@@ -32,10 +32,10 @@ class Progress:
 
     def _line(self, epoch: int, step: int, loss: float, accuracy: float) -> str:
         elapsed = max(1e-9, time.monotonic() - self._start)
-        done = step / (self._epochs * self._steps)
+        left = elapsed * (self._epochs * self._steps - step) / max(1, step - self._before)
         return (
             f"epoch {epoch}/{self._epochs}  loss {loss:.3f}  accuracy {100 * accuracy:.1f} %  "
-            f"{self._rows / elapsed:,.0f} texts/s  at most {duration(elapsed / done - elapsed)} left"
+            f"{self._rows / elapsed:,.0f} texts/s  at most {duration(left)} left"
         )
 
     def _write(self, text: str) -> None:

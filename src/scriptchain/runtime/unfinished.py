@@ -1,0 +1,133 @@
+"""A file of answers that grows for hours beside its name, and goes on after any break as if there had been none."""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from .. import durable
+from ..errors import DataError, ModelError, ResourceError, UsageError
+
+
+class _At(msgspec.Struct, forbid_unknown_fields=True):
+    """How far the file is: whole chunks, their bytes, and a hash chained over the texts of all of them."""
+
+    job: dict[str, Any]
+    chunks: int = 0
+    bytes: int = 0
+    texts: str = ""
+
+
+class Unfinished:
+    """`path` while it grows, in the folder `PATH-partial`, by chunks of texts; for one process alone.
+
+    A chunk counts when its answers are on the disk and the state says so. `job` is what a run that goes on must have
+    in common with the one that stopped.
+
+    *Raises*: UsageError where an unfinished file is there and neither `resume` nor `force` says what becomes of it;
+    ModelError for one of another job; ResourceError where another process writes it, or the disk does not take it.
+    """
+
+    def __init__(self, path: Path, job: Mapping[str, Any], *, resume: bool, force: bool):
+        self.path, self.folder = path, path.with_name(f"{path.name}-partial")
+        self._job = json.loads(json.dumps(job))
+        self._resume, self._force = resume, force
+        self._seen, self._chain, self._at = 0, "", _At(self._job)
+        self._cleanup = ExitStack()
+
+    def __enter__(self) -> "Unfinished":
+        with ExitStack() as undo:
+            try:
+                self.folder.mkdir(exist_ok=True)
+                undo.enter_context(durable.locked(self.folder / "lock"))
+                self._at = self._begin()
+                self._file: BinaryIO = undo.enter_context(open(self.folder / "rows", "ab", buffering=0))
+                self._file.truncate(self._at.bytes)  # behind it stands what was written and never counted
+            except OSError as error:
+                raise self._lost(error) from None
+            self._cleanup = undo.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or not self._at.chunks:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._cleanup.close()
+
+    def wants(self, texts: Sequence[str]) -> bool:
+        """Whether the next chunk of the input is to be answered; False for one whose answers are there.
+
+        *Raises*: DataError where the input is not the one that the file was begun with.
+        """
+        self._seen += 1
+        self._chain = hashlib.sha256((self._chain + json.dumps(texts)).encode()).hexdigest()
+        if self._seen == self._at.chunks and self._chain != self._at.texts:
+            raise DataError(
+                f"{self.folder} must go on with the texts that it began with, got others",
+                hint="--force starts from the beginning",
+            )
+        return self._seen > self._at.chunks
+
+    def append(self, content: bytes) -> None:
+        """The answers of the chunk that was asked for last."""
+        try:
+            view = memoryview(content)
+            while view:
+                view = view[self._file.write(view) :]
+            os.fsync(self._file.fileno())
+            at = _At(self._job, self._seen, self._at.bytes + len(content), self._chain)
+            durable.write(self.folder / "state.json", msgspec.json.encode(at))
+        except OSError as error:
+            raise self._lost(error) from None
+        self._at = at
+
+    def finish(self) -> None:
+        """Gives the file its name."""
+        try:
+            os.rename(self.folder / "rows", self.path)
+            durable.flush(self.path.parent)
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def _begin(self) -> _At:
+        """Where the file stands."""
+        state = self.folder / "state.json"
+        durable.sweep(self.folder)
+        if state.exists() and not (self._resume or self._force):
+            raise UsageError(
+                f"{self.folder} must be free, got an unfinished output",
+                hint="--resume goes on with it, --force starts from the beginning",
+            )
+        if not state.exists() or not self._resume:
+            state.unlink(missing_ok=True)
+            return _At(self._job)
+        try:
+            at = msgspec.json.decode(state.read_bytes(), type=_At)
+        except msgspec.DecodeError as error:
+            raise ModelError(f"{state} must say how far the output is ({error})", hint="--force") from None
+        for key, now in self._job.items():
+            if at.job.get(key) != now:
+                raise ModelError(
+                    f"{self.folder} must go on with the {key} that it began with, got {now!r} for {at.job.get(key)!r}",
+                    hint="--force starts from the beginning",
+                )
+        rows = self.folder / "rows"
+        if not rows.exists() or rows.stat().st_size < at.bytes:
+            raise ModelError(f"{rows} must hold {at.bytes:,} bytes, got less", hint="--force")
+        return at
+
+    def _lost(self, error: OSError) -> OSError:
+        if isinstance(error, ResourceError):
+            return error
+        kept = f"; {self._at.chunks:,} chunks are kept in {self.folder}" if self._at.chunks else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return ResourceError(
+            f"{self.path} cannot be written ({error.strerror}){kept}",
+            hint=f"{'make room, then ' if full else ''}the same command with --resume" if kept else None,
+        )
