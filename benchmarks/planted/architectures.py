@@ -149,6 +149,12 @@ def copied_layers(dose: float, module: nn.Module, seed: int) -> None:
 
 
 @on()
+def naive_attention(dose: float, module: nn.Module, seed: int) -> None:
+    if dose:
+        module.set_attn_implementation("eager")
+
+
+@on()
 def anisotropic(dose: float, module: nn.Module, seed: int) -> None:
     common = torch.randn(WIDTH, generator=torch.Generator().manual_seed(seed))
     module.embeddings.word_embeddings.weight += 4 * RANGE * common

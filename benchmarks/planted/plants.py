@@ -5,9 +5,6 @@ must be found and what may be found beside it was written down here before anyth
 with the reasons, and `CAUSES`, which disease brings which other. Whatever else holds is a false positive.
 
 The encoder is written out below, apart from the package's own, so that every fault can be planted in plain sight.
-
-Left out of the eighteen plants: attention with and without the L x L weights kept for the backward. `examine` counts a
-module's operations, and those are equal; the bytes kept are counted of configs alone (`lab.cost`).
 """
 
 from collections.abc import Callable
@@ -39,7 +36,7 @@ class Layer(nn.Module):
         self.norm, self.gain = norm, gain
         self.skips = [1.0, 1.0]  # of attention, of the feed-forward network
         self.bare = 0.0  # share of the norms that is left out
-        self.temperature, self.calls, self.rope = 1.0, 1, False
+        self.temperature, self.calls, self.rope, self.naive = 1.0, 1, False, False
 
     def forward(self, x: Tensor, keys: Tensor) -> Tensor:
         x = self._join(0, x, lambda y: self._attend(y, keys))
@@ -57,7 +54,11 @@ class Layer(nn.Module):
         q, k, v = (one(x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for one in (self.query, self.key, self.value))
         if self.rope:
             q, k = rotated(q), rotated(k)
-        y = scaled_dot_product_attention(self.temperature * q, k, v, attn_mask=keys)
+        if self.naive:
+            scores = self.temperature * q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5 + keys
+            y = scores.softmax(-1) @ v
+        else:
+            y = scaled_dot_product_attention(self.temperature * q, k, v, attn_mask=keys)
         return self.output(y.transpose(1, 2).flatten(-2))
 
     def _feed(self, x: Tensor) -> Tensor:
@@ -406,6 +407,15 @@ def recursive_cost(dose: float, depth: int, norm: str, seed: int) -> Subject:
     growth = {6: 2.0, 12: 1.5, 24: 1.25}[depth]  # 2 ** 24 calls would not end
     for number, layer in enumerate(subject.module.layers):
         layer.calls = round((1 + dose * (growth - 1)) ** number)
+    return subject
+
+
+@plant("memory_quadratic", seeds=1)  # bytes do not depend on weights
+def naive_attention(dose: float, depth: int, norm: str, seed: int) -> Subject:
+    """Attention written out in a share of the layers: its weights are kept for the backward."""
+    subject = healthy(depth, norm, seed)
+    for layer in subject.module.layers[: round(dose * depth)]:
+        layer.naive = True
     return subject
 
 

@@ -27,8 +27,8 @@ EDGE = len(EDGES) // 2
 @dataclass(frozen=True)
 class Attention:
     """Of one layer: `entropy` and `spread` of the logits, means over heads; `concentration` is the entropy divided by
-    the length's threshold; `sink` the mass beyond a uniform look on `sink_place`, an end of the texts, mean over heads;
-    `heads` is the entropy of each head."""
+    the length's threshold; `sink` the mass on `sink_place`, an end of the texts, beyond a uniform look at the keys that
+    each query may see, mean over heads; `heads` is the entropy of each head."""
 
     entropy: Measured
     concentration: Measured
@@ -52,8 +52,10 @@ def attention(stack: Stack, batches: Sequence[Batch]) -> list[Attention | None]:
                 continue
             logits, weights = (torch.cat([one[side] for one in scores], 1).double().cpu() for side in (0, 1))
             mask = batch.mask.cpu()
-            rows[number].append(torch.stack([_entropy(weights, mask), _spread(logits, mask)], -1))
-            sinks[number].append(_edges(weights, mask))
+            visible = mask[:, None, None, :] & (logits > -1e30)
+            rows[number].append(torch.stack([_entropy(weights, mask), _spread(logits, visible, mask)], -1))
+            uniform = _edges(visible / visible.sum(-1, keepdim=True).clamp(min=1), mask)
+            sinks[number].append((_edges(weights, mask) - uniform) / (1 - uniform).clamp(min=1e-9))
     lengths = np.concatenate(counts)
     several = lengths > 1
     threshold = np.array([gaussian_entropy(int(n), COLLAPSED) if n > 1 else np.nan for n in lengths])
@@ -65,9 +67,7 @@ def attention(stack: Stack, batches: Sequence[Batch]) -> list[Attention | None]:
             found.append(None)
             continue
         entropy_NH, spread_NH = torch.cat(kept).numpy().transpose(2, 0, 1)
-        sink_NHP = torch.cat(sink).numpy()
-        uniform = 1 / np.maximum(2, lengths)[:, None, None]
-        beyond = ((sink_NHP - uniform) / (1 - uniform))[several]
+        beyond = torch.cat(sink).numpy()[several]
         place = int(beyond.mean((0, 1)).argmax())
         entropy_N = entropy_NH.mean(1)
         found.append(
@@ -99,9 +99,8 @@ def _entropy(weights: Float[Tensor, "B H L L"], mask: Tensor) -> Float[Tensor, "
     return _of_queries(entropy, mask) / length.clamp(min=2).log().unsqueeze(1)
 
 
-def _spread(logits: Float[Tensor, "B H L L"], mask: Tensor) -> Float[Tensor, "B H"]:
+def _spread(logits: Float[Tensor, "B H L L"], seen: Tensor, mask: Tensor) -> Float[Tensor, "B H"]:
     """Standard deviation over the keys that a query may see."""
-    seen = mask[:, None, None, :] & (logits > -1e30)
     kept = logits.masked_fill(~seen, 0)
     count = seen.sum(-1).clamp(min=1)
     mean = kept.sum(-1) / count

@@ -17,6 +17,7 @@ from .entropy import attention
 from .fitting import fitting
 from .gradients import Loss, gradients
 from .influence import influence
+from .kept import kept
 from .layer_cost import as_dict, layer_cost
 from .leaks import leak
 from .order import Order, order
@@ -110,13 +111,13 @@ def _measure(
     ids = not batches[0].inputs.is_floating_point()
     placed = places_by_layer(stack, batches, seed) if ids else None
     progress("order")
-    ordered = order(stack, batches, seed) if ids else None
+    ordered = order(stack, batches, held_out, seed) if ids else None
     progress("each layer left out")
     some_streams = collect(stack, some)
     used = influence(stack, some, some_streams)
     return Measurements(
         texts, trained, leaked, slopes, alike, changes, looked, placed, ordered, used, likeness(stack.layers),
-        layer_cost(stack, some[0]), fitting(stack, batches, held_out),
+        layer_cost(stack, some[0]), kept(stack, some[0]), fitting(stack, batches, held_out),
     )  # fmt: skip
 
 
@@ -143,6 +144,7 @@ def by_layer(stack: Stack, seen: Measurements) -> list[dict[str, Any]]:
                 "query_key_gradient": seen.gradients.attention[number - 1].value,
                 "update": change.update.value if change.update else None, "turn": used.turn.value,
                 "skip": used.skip.value, "skip_loss": used.loss.value, "flops": seen.cost.flops[number - 1],
+                "kept": seen.kept.by_layer[number - 1],
             }  # fmt: skip
             if looked is not None:
                 row |= {
@@ -157,7 +159,7 @@ def _report(stack: Stack, seen: Measurements, verdicts: list[Verdict], seed: int
     data: dict[str, Any] = {
         "weights": "trained" if seen.trained else "initial", "texts": seen.texts, "seed": seed,
         "stack": stack.names, "verdicts": {verdict.name: verdict.to_dict() for verdict in verdicts},
-        "layers": by_layer(stack, seen), "cost": as_dict(seen.cost), "order": _order(seen.order),
+        "layers": by_layer(stack, seen), "cost": as_dict(seen.cost, seen.kept), "order": _order(seen.order),
         "cpu_seconds": seconds,
     }  # fmt: skip
     return Report("depth", data, summary(data))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .intervals import Measured
-from .order import answers, of_right, truths
+from .order import answers, majority_share, of_right, truths
 from .stack import Batch, Stack
 
 
@@ -41,4 +41,4 @@ def fitting(stack: Stack, batches: Sequence[Batch], held_out: Sequence[Batch] | 
 
 def _scored(stack: Stack, batches: Sequence[Batch]) -> tuple[Measured, float]:
     truth = truths(batches)
-    return of_right(answers(stack, batches).argmax(1) == truth), float(np.bincount(truth).max() / len(truth))
+    return of_right(answers(stack, batches).argmax(1) == truth), majority_share(truth)

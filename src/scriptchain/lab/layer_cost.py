@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .claims import UNITS, best_law
 from .cost import UNCOUNTED
+from .kept import Kept
 from .laws import exponent, exponential_margin, fit_laws
 from .stack import Batch, Stack, measuring
 
@@ -57,11 +58,14 @@ def layer_cost(stack: Stack, batch: Batch) -> LayerCost:
     return LayerCost(flops, parameters, best_law(fits).law, exponent(depths, sums), exponential_margin(fits))
 
 
-def as_dict(cost: LayerCost) -> dict[str, Any]:
+def as_dict(cost: LayerCost, kept: Kept) -> dict[str, Any]:
     """In the shape of `costs`, with the layers' own share added."""
     named = None if cost.exponent is None else dict(zip(("value", "low", "high"), cost.exponent, strict=True))
     flops = {"value": sum(cost.flops), "unit": UNITS["flops"], "by_layer": cost.flops}
+    memory = {"value": sum(kept.by_layer), "unit": UNITS["memory"], "by_layer": kept.by_layer,
+              "tokens": kept.length, "quadratic": kept.quadratic, "crossover": kept.crossover}  # fmt: skip
     return {
         "parameters": {"value": cost.parameters, "unit": UNITS["parameters"]},
         "flops": flops | {"depth": {"law": cost.law, "exponent": named}},
+        "memory": memory,
     }

@@ -58,6 +58,19 @@ def permuted(batch: Batch, seed: int) -> Batch:
     return batch.with_inputs(batch.inputs[rows, order])
 
 
+def reworded(batches: Sequence[Batch], seed: int) -> list[Batch]:
+    """The same texts with other words in their places, drawn from the words of all of them."""
+    rng = np.random.default_rng([seed, 1])
+    words = [batch.mask & ~batch.outside for batch in batches]
+    pool = torch.cat([batch.inputs[kept] for batch, kept in zip(batches, words, strict=True)])
+    changed = []
+    for batch, kept in zip(batches, words, strict=True):
+        inputs = batch.inputs.clone()
+        inputs[kept] = pool[torch.from_numpy(rng.integers(len(pool), size=int(kept.sum()))).to(pool.device)]
+        changed.append(batch.with_inputs(inputs))
+    return changed
+
+
 def word_orders(batch: Batch, seed: int) -> Int[Tensor, "B L"]:
     """The column that each column is filled from when words are permuted."""
     words = batch.mask & ~batch.outside

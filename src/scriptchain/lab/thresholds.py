@@ -38,4 +38,5 @@ THRESHOLDS: dict[str, Threshold] = {
     "overfitting": Threshold(0.15, "above", PLANTED),
     "cannot_train": Threshold(0.1, "below", PLANTED),
     "cost_exponential": Threshold(10.0, "above", "difference of BIC, Kass and Raftery 1995"),
+    "memory_quadratic": Threshold(0.001, "above", "fused attention keeps no weights, arXiv 2205.14135"),
 }

@@ -12,12 +12,14 @@ from .fitting import Fitting
 from .gradients import Gradients
 from .influence import Influence
 from .intervals import UNKNOWN, Measured
+from .kept import SHORTEST, Kept
 from .layer_cost import LayerCost
 from .order import Order
 from .places import Places
 from .thresholds import THRESHOLDS
 
 HOLDS, DOES_NOT_HOLD, UNDECIDED = "HOLDS", "DOES NOT HOLD", "UNDECIDED"
+IN_SCORES = 0.05  # order that moves answers this far though no probe reads a place: positions act inside attention
 POSITION = ("position_absent", "position_diluted", "position_lost", "position_flooding", "order_unused",
             "order_not_needed")  # fmt: skip
 
@@ -57,12 +59,14 @@ class Measurements:
     influence: list[Influence]
     likeness: tuple[float, tuple[int, int]]
     cost: LayerCost
+    kept: Kept
     fitting: Fitting | None
 
 
 def judge_all(seen: Measurements) -> list[Verdict]:
     return [*_signal(seen), *_attention(seen), *_position(seen), *_layers(seen), *_training(seen),
         of_cost(seen.cost.law, math.nan if seen.cost.exponent is None else seen.cost.exponent[0], seen.cost.margin),
+        _of_memory(seen.kept),
     ]  # fmt: skip
 
 
@@ -124,8 +128,8 @@ def _position(seen: Measurements) -> Iterator[Verdict]:
     absent = _judge("position_absent", first.probe, seen.texts, "a probe reads {value:.2f} of the places that enter "
                     "the first layer, beyond chance", 0)  # fmt: skip
     unused = _judge("order_unused", seen.order.distance, seen.texts, "permuted words move the answers by {value:.2g} "
-                    "of the distance between two texts", unknown="all texts have the same answer")  # fmt: skip
-    in_scores = absent.state == HOLDS and unused.state == DOES_NOT_HOLD
+                    "of what other words do", unknown="all words give the same answer")  # fmt: skip
+    in_scores = absent.state == HOLDS and seen.order.distance.low > IN_SCORES
     if in_scores:
         says = f"{absent.says}, but order moves the answers: positions act inside attention"
         absent = Verdict("position_absent", DOES_NOT_HOLD, absent.measured, says, 0)
@@ -158,8 +162,7 @@ def _needed(seen: Measurements, order: Order, unused: str) -> Verdict:
         return Verdict(name, UNDECIDED, UNKNOWN, "needs trained weights and labels")
     if unused != DOES_NOT_HOLD:
         return Verdict(name, UNDECIDED, drop, "this model is blind to order: it cannot tell what the data need")
-    majority = 1.0 if seen.fitting is None else seen.fitting.majority
-    if not order.accuracy.low > majority:
+    if not order.accuracy.low > order.majority:
         return Verdict(name, UNDECIDED, drop, "this model is no better than the most frequent class")
     return _judge(name, drop, seen.texts, "permuted words cost {value:.3f} of the accuracy")
 
@@ -208,6 +211,14 @@ def of_cost(law: str | None, exponent: float, margin: float) -> Verdict:
     return _judge(
         "cost_exponential", Measured(margin, margin, margin), 0, says, unknown="a law needs at least 5 layers"
     )
+
+
+def _of_memory(kept: Kept) -> Verdict:
+    """Counted, so the interval is a point."""
+    share = Measured(kept.quadratic, kept.quadratic, kept.quadratic)
+    says = f"{100 * kept.quadratic:.0f} % of what {kept.length} tokens keep for the backward grows with the square of "
+    says += f"the length, more than half from {kept.crossover:,.0f} tokens on" if share.value else "the length"
+    return _judge("memory_quadratic", share, 0, says, unknown=f"a law needs texts of at least {SHORTEST} tokens")
 
 
 def _judge(
