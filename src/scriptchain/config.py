@@ -84,6 +84,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
 
     def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w-]+(\s*[+/]\s*[\w-]+)*", self.positions):
+            raise ConfigError(
+                f"positions must be names of encodings joined by + or /, got {self.positions[:80]!r}",
+                hint="scriptchain encodings lists them",
+            )
         if self.d_model % self.num_heads:
             heads = max(h for h in range(1, self.num_heads) if self.d_model % h == 0)
             raise ConfigError(

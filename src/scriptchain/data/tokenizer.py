@@ -3,15 +3,17 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
-from ..errors import ConfigError, ModelError, first_line
+from ..errors import ConfigError, ModelError
 from .text import model_text
 
+KINDS = ("word", "bpe", "whole")
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[MASK]"]
 PAD, UNK, CLS, MASK = range(4)
 # No token of these tokenizers needs more characters than this on average; what is longer is cut before the
@@ -47,25 +49,24 @@ class Tokenizer:
         with_cls: bool = False,
     ) -> "Tokenizer":  # fmt: skip
         """A vocabulary from these texts alone. Raises ConfigError for a kind that does not exist."""
-        build = {"word": _word_level, "bpe": _byte_level, "whole": _byte_level_words}
-        if kind not in build:
-            raise ConfigError(f"tokenizer must be one of {', '.join(build)}, got {kind!r}")
+        if kind not in KINDS:
+            raise ConfigError(f"tokenizer must be one of {', '.join(KINDS)}, got {kind!r}")
         cleaned = [model_text(text) for text in texts]
-        backend, trainer = build[kind](lowercase, vocab_size, min_frequency)
-        backend.train_from_iterator(cleaned, trainer)
+        backend = _backend(kind, lowercase)
+        backend.train_from_iterator(cleaned, _trainer(kind, vocab_size, min_frequency))
         if kind == "whole":
-            backend = _keeping_words(backend, cleaned, vocab_size, min_frequency)
+            backend = _backend(kind, lowercase, *_keeping_words(backend, cleaned, vocab_size, min_frequency))
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
 
     @classmethod
-    def from_json(cls, document: str, *, max_seq_len: int, with_cls: bool) -> "Tokenizer":
-        """From `to_json`'s text. Raises ModelError if it is not a tokenizer of ours."""
-        try:
-            backend = tokenizers.Tokenizer.from_str(document)
-        except Exception as error:
-            raise ModelError(f"tokenizer.json must be a tokenizer file ({first_line(error)})") from None
-        if [backend.id_to_token(number) for number in range(len(SPECIAL))] != SPECIAL:
-            raise ModelError(f"tokenizer.json must begin with {' '.join(SPECIAL)}")
+    def from_json(cls, document: Any, *, kind: str, lowercase: bool, max_seq_len: int, with_cls: bool) -> "Tokenizer":
+        """From `to_json`'s document, parsed: its vocabulary alone, in a tokenizer of that kind as it is built here.
+
+        *Raises*: ModelError if anything else in it is not what this kind has.
+        """
+        backend = _backend(kind, lowercase, *_vocabulary(document, kind))
+        if not _agree(_without_vocabulary(document), _without_vocabulary(json.loads(backend.to_str()))):
+            raise ModelError(f"tokenizer.json must be a tokenizer of kind {kind!r}, lowercase {lowercase}, got another")
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
 
     def to_json(self) -> str:
@@ -105,13 +106,50 @@ class Tokenizer:
         return [self._backend.id_to_token(int(number)) or SPECIAL[UNK] for number in ids]
 
 
-def _word_level(lowercase: bool, vocab_size: int, min_frequency: int) -> tuple[tokenizers.Tokenizer, trainers.Trainer]:
-    backend = tokenizers.Tokenizer(models.WordLevel(unk_token=SPECIAL[UNK]))
-    if lowercase:
-        backend.normalizer = normalizers.Lowercase()
-    # Words with their inner apostrophes; punctuation is dropped, as in the study.
-    backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+(?:['’]\w+)*"), behavior="removed", invert=True)
-    return backend, _word_trainer(vocab_size, min_frequency, special=SPECIAL)
+def _backend(
+    kind: str, lowercase: bool, vocabulary: dict[str, int] | None = None, merges: Sequence[tuple[str, str]] = ()
+) -> tokenizers.Tokenizer:
+    """A tokenizer of that kind: empty, for training, or with a vocabulary."""
+    model: Any
+    if kind == "word":
+        model = models.WordLevel(vocabulary, unk_token=SPECIAL[UNK])
+    elif kind == "bpe" or vocabulary is None:
+        model = models.BPE(vocabulary, list(merges) if vocabulary else None)
+    else:
+        model = models.BPE(vocabulary, list(merges), unk_token=SPECIAL[UNK], fuse_unk=True, ignore_merges=True)
+    backend = tokenizers.Tokenizer(model)
+    lower = [normalizers.Lowercase()] if lowercase else []
+    if kind == "word":
+        # Words with their inner apostrophes; punctuation is dropped, as in the study.
+        backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+(?:['’]\w+)*"), behavior="removed", invert=True)
+    elif kind == "bpe":
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    else:
+        # A word of letters a to z takes the space before it and its apostrophes along (isn't, 's); all else stands
+        # without. The first word is the same token as any other.
+        space = pre_tokenizers.Split(Regex(r"\s+(?!['’]?[A-Za-z])"), behavior="removed")
+        words = pre_tokenizers.Split(Regex(r" ?['’]?\w+(?:['’]\w+)*|[^\w\s]"), behavior="isolated")
+        bytes_ = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([space, words, bytes_])
+    if kind == "whole":
+        backend.normalizer = normalizers.Sequence([*lower, normalizers.Prepend(" ")])
+    elif lower:
+        backend.normalizer = lower[0]
+    if kind != "word":
+        backend.decoder = decoders.ByteLevel()
+    if vocabulary is not None:
+        backend.add_special_tokens(SPECIAL)
+    return backend
+
+
+def _trainer(kind: str, vocab_size: int, min_frequency: int) -> trainers.Trainer:
+    """Of `whole` it trains the pieces, at most half of the vocabulary; `_keeping_words` adds the words."""
+    if kind == "word":
+        return _word_trainer(vocab_size, min_frequency, special=SPECIAL)
+    return trainers.BpeTrainer(
+        vocab_size=vocab_size if kind == "bpe" else max(300, vocab_size // 2), min_frequency=min_frequency,
+        special_tokens=SPECIAL, show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
 
 
 def _word_trainer(vocab_size: int, min_frequency: int, special: list[str]) -> trainers.WordLevelTrainer:
@@ -120,39 +158,47 @@ def _word_trainer(vocab_size: int, min_frequency: int, special: list[str]) -> tr
     )
 
 
-def _byte_level(lowercase: bool, vocab_size: int, min_frequency: int) -> tuple[tokenizers.Tokenizer, trainers.Trainer]:
-    backend = tokenizers.Tokenizer(models.BPE())
-    if lowercase:
-        backend.normalizer = normalizers.Lowercase()
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=SPECIAL, show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+def _vocabulary(document: Any, kind: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The tokens and merges of a document, nothing else of it. Raises ModelError where they are none."""
+    model = document.get("model") if isinstance(document, dict) else None
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    if not isinstance(model, dict) or not isinstance(vocabulary, dict):
+        raise ModelError("tokenizer.json must be a tokenizer file, got one without a vocabulary")
+    if [type(number) for number in vocabulary.values()] != [int] * len(vocabulary) or sorted(
+        vocabulary.values()
+    ) != list(range(len(vocabulary))):
+        raise ModelError(f"tokenizer.json must number its tokens 0 to {len(vocabulary) - 1:,}, each once")
+    if [vocabulary.get(token) for token in SPECIAL] != list(range(len(SPECIAL))):
+        raise ModelError(f"tokenizer.json must begin with {' '.join(SPECIAL)}")
+    merges = [] if kind == "word" else model.get("merges")
+    known = isinstance(merges, list) and all(
+        isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
+        and {pair[0], pair[1], pair[0] + pair[1]} <= vocabulary.keys()
+        for pair in merges
     )  # fmt: skip
-    return backend, trainer
+    if not known:
+        raise ModelError("tokenizer.json must merge pairs of its tokens into tokens, got another merge")
+    return vocabulary, [(one, other) for one, other in merges or []]
 
 
-def _byte_level_words(
-    lowercase: bool, vocab_size: int, min_frequency: int
-) -> tuple[tokenizers.Tokenizer, trainers.Trainer]:
-    """The trainer of the pieces, at most half of the vocabulary; `_keeping_words` adds the words."""
-    backend, trainer = _byte_level(lowercase, max(300, vocab_size // 2), min_frequency)
-    # A word of letters a to z takes the space before it and its apostrophes along (isn't, 's); all else stands without.
-    space = pre_tokenizers.Split(Regex(r"\s+(?!['’]?[A-Za-z])"), behavior="removed")
-    words = pre_tokenizers.Split(Regex(r" ?['’]?\w+(?:['’]\w+)*|[^\w\s]"), behavior="isolated")
-    first = [normalizers.Prepend(" ")]  # the first word is the same token as any other
-    backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), *first] if lowercase else first)
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [space, words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
-    )
-    return backend, trainer
+def _agree(theirs: Any, ours: Any) -> bool:
+    """Whether nothing in `theirs` is other than in `ours`; a newer library may write more than an older one did."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        return theirs.keys() <= ours.keys() and all(_agree(value, ours[key]) for key, value in theirs.items())
+    if isinstance(theirs, list) and isinstance(ours, list):
+        return len(theirs) == len(ours) and all(map(_agree, theirs, ours))
+    return type(theirs) is type(ours) and theirs == ours
+
+
+def _without_vocabulary(document: dict[str, Any]) -> dict[str, Any]:
+    model = {key: value for key, value in document["model"].items() if key not in ("vocab", "merges")}
+    return {**document, "model": model}
 
 
 def _keeping_words(
     pieces: tokenizers.Tokenizer, texts: Sequence[str], vocab_size: int, min_frequency: int
-) -> tokenizers.Tokenizer:
-    """The tokenizer with every word seen often enough as one token, and no piece of the letters a to z.
+) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """The vocabulary with every word seen often enough as one token, and no piece of the letters a to z.
 
     What such a piece says of a rare word is noise to a model that is trained on few texts; one [UNK] says the word is
     rare, and training texts hold enough of them to learn what that means.
@@ -160,20 +206,15 @@ def _keeping_words(
     counter = tokenizers.Tokenizer(models.WordLevel(unk_token=SPECIAL[UNK]))
     counter.normalizer, counter.pre_tokenizer = pieces.normalizer, pieces.pre_tokenizer
     counter.train_from_iterator(texts, _word_trainer(vocab_size, min_frequency, special=[]))
-    document = json.loads(pieces.to_str())
-    model = document["model"]
-    merges = [pair for pair in model["merges"] if not _latin("".join(pair))]
+    model = json.loads(pieces.to_str())["model"]
+    merges = [(one, other) for one, other in model["merges"] if not _latin(one + other)]
     kept = [token for token in _in_order(model["vocab"]) if token in SPECIAL or not _latin(token)]
     # A letter alone would let every word of letters be spelled.
     known = set(kept)
     often = _in_order(counter.get_vocab())
     words = [word for word in often if word not in known and not (_latin(word) and len(word) == 1)]
     tokens = [*kept, *words][:vocab_size]
-    model.update(
-        vocab={token: number for number, token in enumerate(tokens)}, merges=merges,
-        ignore_merges=True, unk_token=SPECIAL[UNK], fuse_unk=True,
-    )  # fmt: skip
-    return tokenizers.Tokenizer.from_str(json.dumps(document))
+    return {token: number for number, token in enumerate(tokens)}, merges
 
 
 def _in_order(vocabulary: dict[str, int]) -> list[str]:

@@ -1,6 +1,7 @@
 """`README.md` of a run folder: the model card, with every figure's interval and what the model is not."""
 
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from ..report import percent, shown, with_interval
 def render(data: Mapping[str, Any], config: Config, parameters: int) -> str:
     """The card as Markdown."""
     metrics, baseline, rows = data["metrics"], data["baselines"]["tfidf_lr"], data["rows"]
-    labels = ", ".join(f"`{shown(label, 40)}`" for label in data["confusion"]["labels"])
+    names = [shown(label, 40).replace("`", "'") for label in data["confusion"]["labels"]]
+    labels = ", ".join(f"`{name}`" for name in names)
     leaks = data["leaks"]["rows"]
     return f"""---
 library_name: scriptchain
 pipeline_tag: text-classification
 ---
-# {shown(Path(data["model"]).name, 100)}
+# {escape(shown(Path(data["model"]).name, 100))}
 
 A text classifier with {len(data["confusion"]["labels"])} classes: {labels}.
 

@@ -1,5 +1,7 @@
 """A run folder on disk: a manifest with the SHA-256 of every file that loading reads, and nothing that can run.
 
+Each file is opened once; what is judged, hashed and used are the same bytes, whatever happens to the folder meanwhile.
+
 model.safetensors  weights            config.json     closed schema      labels.json        class names
 model.onnx         the same, to run   tokenizer.json  vocabulary         fingerprints.bin   training texts' keys
 baseline.*         TF-IDF + logistic regression                          manifest.json      hashes of all these
@@ -10,7 +12,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import msgspec
@@ -24,9 +26,12 @@ from ..data.labels import Labels
 from ..data.text import fingerprint, leak_key
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, ModelError, ResourceError
+from . import tensors
+from .documents import parsed
 from .linear import Linear
 
 FORMAT = 1
+DOCUMENT, LONG_DOCUMENT = 2**20, 2**30  # bytes: a config or a manifest; a vocabulary or the names of many classes
 FILES = (
     "baseline.json", "baseline.safetensors", "config.json", "fingerprints.bin", "labels.json", "model.onnx",
     "model.safetensors", "tokenizer.json",
@@ -53,13 +58,19 @@ class Bundle:
             what = "is a file" if folder.exists() else "does not exist"
             raise ModelError(f"the model must be a run folder, got {str(folder)!r}, which {what}",
                              hint="scriptchain train FILE --output DIR")  # fmt: skip
+        path = folder / "manifest.json"
+        document = parsed(self._bytes("manifest.json"), str(path), DOCUMENT)
+        if isinstance(document, dict) and isinstance(document.get("format"), int) and document["format"] != FORMAT:
+            found = document["format"]  # told before the rest is judged: another format has other keys
+            newer = "upgrade scriptchain" if found > FORMAT else "train it again"
+            raise ModelError(f"{folder}: the format must be {FORMAT}, got {found}", hint=newer)
         try:
-            self.manifest = msgspec.json.decode(self._bytes("manifest.json"), type=Manifest)
-        except msgspec.DecodeError as error:
-            raise ModelError(f"{folder / 'manifest.json'} must be a manifest of scriptchain ({error})") from None
-        if self.manifest.format != FORMAT:
-            newer = "upgrade scriptchain" if self.manifest.format > FORMAT else "train it again"
-            raise ModelError(f"{folder}: the format must be {FORMAT}, got {self.manifest.format}", hint=newer)
+            self.manifest = msgspec.convert(document, Manifest)
+        except msgspec.ValidationError as error:
+            raise ModelError(f"{path} must be a manifest of scriptchain ({error})") from None
+        unknown = sorted(set(self.manifest.files) - set(FILES))
+        if unknown:
+            raise ModelError(f"{path} must name files of a run folder, got {unknown[0][:80]!r}")
 
     def read(self, name: str) -> bytes:
         """The bytes of a file that the manifest names, hash checked."""
@@ -73,14 +84,18 @@ class Bundle:
 
     @cached_property
     def config(self) -> Config:
+        path = self.folder / "config.json"
+        values = parsed(self.read("config.json"), str(path), DOCUMENT)
+        if not isinstance(values, dict):
+            raise ModelError(f"{path} must be an object, got {type(values).__name__}")
         try:
-            return configs.make(msgspec.json.decode(self.read("config.json"), type=dict))
-        except (msgspec.DecodeError, ConfigError) as error:
-            raise ModelError(f"{self.folder / 'config.json'}: {error}") from None
+            return configs.make(values)
+        except ConfigError as error:
+            raise ModelError(f"{path}: {error}") from None
 
     @cached_property
     def labels(self) -> Labels:
-        labels = Labels.from_json(self.read("labels.json"))
+        labels = Labels.from_names_in_order(parsed(self.read("labels.json"), "labels.json", LONG_DOCUMENT))
         if len(labels) != self.config.num_classes:
             raise ModelError(
                 f"{self.folder / 'labels.json'} must name {self.config.num_classes} classes, as config.json says, "
@@ -91,6 +106,11 @@ class Bundle:
     @cached_property
     def tokenizer(self) -> Tokenizer:
         return tokenizer_from(self.read("tokenizer.json"), self.config)
+
+    @cached_property
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """The network's tensors by name."""
+        return tensors.read(self.read("model.safetensors"), "model.safetensors")
 
     @cached_property
     def baseline(self) -> Linear:
@@ -107,25 +127,41 @@ class Bundle:
     def _bytes(self, name: str) -> bytes:
         path = self.folder / name
         try:
-            # Judged inside the resolved folder, so that a run folder may itself be reached through a link.
-            inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
-            if not (inside and stat.S_ISREG(os.stat(path).st_mode)):
-                raise ModelError(f"{path} must be a plain file inside the run folder")
-            return path.read_bytes()
+            handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not wait for a writer
         except FileNotFoundError:
             raise ModelError(f"{path} must exist in a run folder", hint="scriptchain train FILE --output DIR") from None
         except PermissionError:
             raise ResourceError(f"{path} must be readable", hint=f"chmod +r {path}") from None
-        except OSError as error:  # a link to itself, a name that is no name
-            if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG):
+        except OSError as error:  # a link to itself, a name that is no name, a socket
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENXIO):
                 raise
-            raise ModelError(f"{path} must be a plain file inside the run folder") from None
+            raise self._odd(path) from None
+        try:
+            found = os.fstat(handle)
+            # Judged inside the resolved folder, so that a run folder may itself be reached through a link.
+            inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
+            if not inside or not stat.S_ISREG(found.st_mode):
+                raise self._odd(path)
+            if found.st_nlink > 1:
+                raise ModelError(f"{path} must have one name, got {found.st_nlink} hard links",
+                                 hint="copy the run folder: cp -r, without links")  # fmt: skip
+            content = b"".join(iter(partial(os.read, handle, found.st_size + 1), b""))
+        finally:
+            os.close(handle)
+        if len(content) != found.st_size:
+            raise ModelError(f"{path} must stay as it is while it is read, got another size")
+        return content
+
+    def _odd(self, path: Path) -> ModelError:
+        return ModelError(f"{path} must be a plain file inside the run folder")
 
 
 def tokenizer_from(document: bytes, config: Config) -> Tokenizer:
+    """The tokenizer that config.json describes, with the file's vocabulary."""
     return Tokenizer.from_json(
-        document.decode("utf-8", errors="replace"), max_seq_len=config.max_seq_len, with_cls=config.pooling == "cls"
-    )
+        parsed(document, "tokenizer.json", LONG_DOCUMENT), kind=config.tokenizer, lowercase=config.lowercase,
+        max_seq_len=config.max_seq_len, with_cls=config.pooling == "cls",
+    )  # fmt: skip
 
 
 def fingerprints(texts: Sequence[str]) -> NDArray[np.uint64]:

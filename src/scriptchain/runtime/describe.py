@@ -18,7 +18,7 @@ def describe(folder: Path) -> Report:
     """
     bundle = Bundle(folder)
     sizes = {name: len(bundle.read(name)) for name in bundle.manifest.files}
-    config = configs.to_dict(bundle.config)
+    config, parameters = configs.to_dict(bundle.config), sum(tensor.size for tensor in bundle.weights.values())
     trained = _trained(folder / "report.json")
     data = {
         "model": str(folder),
@@ -26,13 +26,15 @@ def describe(folder: Path) -> Report:
         "format": bundle.manifest.format,
         "classes": list(bundle.labels.names),
         "vocabulary": bundle.tokenizer.vocab_size,
+        "parameters": parameters,
         "config": config,
         "bytes": sizes,
         **({} if trained is None else {key: trained.get(key) for key in ("rows", "metrics", "metrics_split")}),
     }
     names = bundle.labels.names
     body: list[Table | str] = [
-        f"{len(names)} classes: {', '.join(shown(name, 40) for name in names[:20])}{' ...' if len(names) > 20 else ''}",
+        f"{parameters:,} parameters; {len(names)} classes: {', '.join(shown(name, 40) for name in names[:20])}"
+        f"{' ...' if len(names) > 20 else ''}",
         Table("config", ["key", "value"], [[key, str(value)] for key, value in config.items()]),
         Table("files", ["file", "bytes"], [[name, size] for name, size in sizes.items()]),
     ]

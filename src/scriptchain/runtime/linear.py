@@ -12,11 +12,12 @@ from itertools import islice
 
 import msgspec
 import numpy as np
-import safetensors
 from numpy.typing import NDArray
 from safetensors.numpy import save as to_safetensors
 
 from ..errors import ModelError
+from . import tensors
+from .documents import parsed
 
 TENSORS = "baseline.safetensors"
 DOCUMENT = "baseline.json"
@@ -100,7 +101,7 @@ class Linear:
         }
 
     @classmethod
-    def load(cls, tensors: bytes, document: bytes) -> "Linear":
+    def load(cls, content: bytes, document: bytes) -> "Linear":
         """A baseline from the bytes of its two files, so that the caller can hash exactly what is used.
 
         Raises: ModelError where either is damaged or they do not fit each other.
@@ -109,7 +110,7 @@ class Linear:
         vocabulary = {ngram: column for column, ngram in enumerate(described.ngrams)}
         if len(vocabulary) < len(described.ngrams):
             raise ModelError(f"{DOCUMENT} must hold each n-gram once, got one twice", hint=_HINT)
-        return cls(vocabulary, **_read_tensors(tensors), analyzer=described.analyzer)
+        return cls(vocabulary, **_read_tensors(content), analyzer=described.analyzer)
 
     def _score(self, text: str) -> NDArray[np.float64]:
         counts: dict[int, int] = {}
@@ -141,17 +142,14 @@ def _check(linear: Linear) -> None:
 
 def _read_document(document: bytes) -> _Document:
     try:
-        return msgspec.json.decode(document, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return msgspec.convert(parsed(document, DOCUMENT, 2**30), _Document)
+    except msgspec.ValidationError as error:
         raise ModelError(f"{DOCUMENT} must describe a baseline, got: {error}", hint=_HINT) from None
 
 
-def _read_tensors(tensors: bytes) -> dict[str, NDArray[np.float32]]:
-    try:
-        stored = dict(safetensors.deserialize(tensors))
-    except safetensors.SafetensorError as error:
-        raise ModelError(f"{TENSORS} must be a safetensors file, got: {error}", hint=_HINT) from None
-    kinds = {name: tensor["dtype"] for name, tensor in sorted(stored.items())}
-    if kinds != dict.fromkeys(_NAMES, "F32"):
-        raise ModelError(f"{TENSORS} must hold {', '.join(_NAMES)} in F32, got {kinds}", hint=_HINT)
-    return {name: np.frombuffer(tensor["data"], "<f4").reshape(tensor["shape"]) for name, tensor in stored.items()}
+def _read_tensors(content: bytes) -> dict[str, NDArray[np.float32]]:
+    stored = tensors.read(content, TENSORS)
+    kinds = {name: str(tensor.dtype) for name, tensor in sorted(stored.items())}
+    if kinds != dict.fromkeys(sorted(_NAMES), "float32"):
+        raise ModelError(f"{TENSORS} must hold {', '.join(_NAMES)} in float32, got {kinds}", hint=_HINT)
+    return stored

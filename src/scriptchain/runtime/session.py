@@ -12,6 +12,7 @@ from ..data.batches import score_in_batches
 from ..data.labels import Labels
 from ..data.tokenizer import Tokenizer
 from ..errors import ModelError, first_line
+from . import graph
 from .bundle import Bundle
 
 Logits = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -28,7 +29,9 @@ class Session:
         self.config: Config = self.bundle.config
         self.labels: Labels = self.bundle.labels
         self.tokenizer: Tokenizer = self.bundle.tokenizer
-        self._logits = session_logits(self.bundle.read("model.onnx"), self.tokenizer, threads)
+        onnx = self.bundle.read("model.onnx")
+        graph.check(onnx, "model.onnx", ("encoder.tokens.weight", self.tokenizer.vocab_size))
+        self._logits = session_logits(onnx, self.tokenizer, threads, classes=len(self.labels))
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Shape `(N, C)`, in the order of the texts."""
@@ -51,8 +54,11 @@ class Session:
         return int(self.tokenizer.encode(texts).truncated.sum())
 
 
-def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None) -> Logits:
-    """Texts to logits by a serialized ONNX model. Raises ModelError if onnxruntime refuses it."""
+def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None, classes: int | None = None) -> Logits:
+    """Texts to logits by a serialized ONNX model.
+
+    *Raises*: ModelError if onnxruntime refuses it, or it does not turn ids and mask into as many logits as `classes`.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -63,12 +69,20 @@ def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None
     except Exception as error:
         raise ModelError(f"model.onnx must be a model that onnxruntime loads ({first_line(error)})") from None
 
+    shapes = {one.name: (one.type, len(one.shape)) for one in (*session.get_inputs(), *session.get_outputs())}
+    if shapes != {"ids": ("tensor(int64)", 2), "mask": ("tensor(bool)", 2), "logits": ("tensor(float)", 2)}:
+        raise ModelError(f"model.onnx must turn ids and mask into logits, got {shapes}")
+
     def run(ids: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         try:
             return np.asarray(session.run(["logits"], {"ids": ids, "mask": mask})[0])
         except Exception as error:
             raise ModelError(f"model.onnx must take what config.json promises ({first_line(error)})") from None
 
+    if classes is not None:
+        found = run(np.array([[tokenizer.vocab_size - 1]]), np.array([[True]])).shape
+        if found != (1, classes):
+            raise ModelError(f"model.onnx must score {classes} classes, got logits of shape {found}")
     return lambda texts: score_in_batches(texts, tokenizer, run)
 
 

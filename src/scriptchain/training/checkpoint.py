@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import save
 
 from .. import durable
 from ..errors import ModelError, ResourceError
 from ..report import Stream
+from ..runtime import tensors
 from .state import State
 
 FORMAT = 1
@@ -75,9 +76,10 @@ class Checkpoints:
             if content is None:
                 self._say(f"warning: the checkpoint {path} is damaged and is passed over")
                 continue
-            told = _metadata(content)
+            told = tensors.metadata(content, str(path))
             self._check(json.loads(told["job"]))
-            state.restore(load(content), told["at"].encode())
+            parts = tensors.read(content, str(path))
+            state.restore({name: torch.from_numpy(part.copy()) for name, part in parts.items()}, told["at"].encode())
             self._good = state.at.step
             return True
         if files:
@@ -134,12 +136,6 @@ def _whole(path: Path) -> bytes | None:
     except OSError:
         return None
     return content if _digest(content) == path.stem.rpartition("-")[2] else None
-
-
-def _metadata(content: bytes) -> dict[str, str]:
-    """Of a file that is whole, and so is one of ours."""
-    size = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + size])["__metadata__"]
 
 
 def _flat(job: Mapping[str, Any]) -> dict[str, Any]:
