@@ -230,7 +230,7 @@ def test_a_named_preset_wins_over_the_file_and_small_is_the_default(tmp_path):
             "positions_options",
             {"learned": {"std": 0.5}, "convolutional": {"mix": True}},
         ),
-        ("positions=a = b", "positions", "a = b"),
+        ("preset=a = b", "preset", "a = b"),
     ],
 )
 def test_a_setting_is_toml_or_a_bare_word(setting, key, value):

@@ -353,7 +353,7 @@ def test_info_prints_one_document(tiny_run, capsys):
     assert err == ""
     data = document(out)
     assert list(data) == [
-        "model", "scriptchain", "format", "classes", "vocabulary", "config", "bytes", "rows", "metrics",
+        "model", "scriptchain", "format", "classes", "vocabulary", "parameters", "config", "bytes", "rows", "metrics",
         "metrics_split",
     ]  # fmt: skip
     assert (data["model"], data["scriptchain"], data["format"]) == (str(tiny_run), scriptchain.__version__, 1)
