@@ -1,6 +1,7 @@
 """What every test stands on: no network, no deadline, the same examples every time, and one tiny trained model."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,22 +27,45 @@ def pytest_configure() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How many encodings passed how many laws: a row of tests/positions/rows.py and a file of laws are one."""
-    held = {
-        (report.nodeid.split("::")[0], row)
-        for report in terminalreporter.getreports("passed")
-        for row in [report.nodeid.rpartition("[")[2].split("-")[0].rstrip("]")]
-        if report.nodeid.startswith("tests/positions/test_") and row
-    }
-    if held:
-        from scriptchain.positions import names
+    """How many encodings passed how many laws, and how many rows of the fault catalogue are answered.
 
-        pairs = {(law, row) for law, row in held if row in names()}
-        laws, encodings = ({pair[side] for pair in pairs} for side in (0, 1))
-        if pairs:
-            terminalreporter.write_line(
-                f"{len(pairs)} pairs of encoding x law hold: {len(encodings)} encodings, {len(laws)} laws"
-            )
+    A row of tests/positions/rows.py and a file of laws are one pair; a test is named after its rows of the catalogue.
+    """
+    passed, failed = ([report.nodeid for report in terminalreporter.getreports(kind)] for kind in ("passed", "failed"))
+    if laws := _laws(passed):
+        terminalreporter.write_line(laws)
+    answered = _rows(passed) - _rows(failed)
+    if len(passed) > 1_000 or "tests/faults" in " ".join(terminalreporter.config.args):
+        missing = sorted(CATALOGUE - answered, key=lambda row: (row[0], int(row[1:])))
+        terminalreporter.write_line(
+            f"{len(answered & CATALOGUE)} of {len(CATALOGUE)} rows of the fault catalogue are answered"
+            + (f", not {', '.join(missing)}" if missing else "")
+        )
+
+
+CATALOGUE = {f"{kind}{n}" for kind, rows in zip("dcmtb", (29, 10, 16, 16, 8), strict=True) for n in range(1, rows + 1)}
+
+
+def _rows(nodes: list[str]) -> set[str]:
+    """`test_b1_b2_broken` answers two rows of the catalogue."""
+    named = [re.match(r"test_((?:[dcmtb]\d+_)+)", node.split("::")[-1].lower()) for node in nodes]
+    rows = [row for match in named if match for row in match[1].rstrip("_").split("_")]
+    return {f"{row[0]}{int(row[1:])}" for row in rows}
+
+
+def _laws(passed: list[str]) -> str | None:
+    from scriptchain.positions import names
+
+    held = {
+        (node.split("::")[0], row)
+        for node in passed
+        for row in [node.rpartition("[")[2].split("-")[0].rstrip("]")]
+        if node.startswith("tests/positions/test_")
+    }
+    pairs = {(law, row) for law, row in held if row in names()} if held else set()
+    laws, encodings = ({pair[side] for pair in pairs} for side in (0, 1))
+    told = f"{len(pairs)} pairs of encoding x law hold: {len(encodings)} encodings, {len(laws)} laws"
+    return told if pairs else None
 
 
 @pytest.fixture(scope="session")

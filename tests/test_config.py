@@ -230,11 +230,15 @@ def test_a_named_preset_wins_over_the_file_and_small_is_the_default(tmp_path):
             "positions_options",
             {"learned": {"std": 0.5}, "convolutional": {"mix": True}},
         ),
-        ("preset=a = b", "preset", "a = b"),
     ],
 )
 def test_a_setting_is_toml_or_a_bare_word(setting, key, value):
     assert getattr(configs.resolve("small", settings=[setting]), key) == value
+
+
+def test_the_first_equals_sign_alone_divides_a_setting():
+    with pytest.raises(ConfigError, match="got 'a = b'"):
+        configs.resolve("small", settings=["positions=a = b"])
 
 
 def test_options_of_an_encoding_among_several_are_set_one_by_one():

@@ -2,10 +2,24 @@
 
 import io
 import os
+import re
 import signal
 import sys
 
-from .errors import ResourceError, ScriptChainError
+from .errors import ResourceError, ScriptChainError, UsageError
+
+LIBRARIES = (
+    "ACCELERATE_",
+    "FORK_LAUNCHED",
+    "LOCAL_RANK",
+    "MPL",
+    "TORCH",
+    "PYTORCH",
+    "OMP_",
+    "MKL_",
+    "HF_",
+    "TOKENIZERS_",
+)
 
 
 class Terminated(BaseException):
@@ -15,6 +29,7 @@ class Terminated(BaseException):
 def main() -> None:
     """Never returns: ends the process with the exit code of the command."""
     signal.signal(signal.SIGTERM, _terminate)
+    os.environ["MPLBACKEND"] = "agg"  # commands draw into files, whatever a notebook chose
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
@@ -56,9 +71,22 @@ def run(arguments: list[str], debug: bool = False) -> int:
         if isinstance(error, OSError):
             where = f"{error.filename}: " if error.filename else ""
             return _say(f"{where}{error.strerror or error}", ResourceError.exit_code)
+        if name := _to_blame(str(error)):
+            what = f"environment variable {name} must have a value that its library knows, got {os.environ[name]!r}"
+            return _say(what, UsageError.exit_code, f"unset {name}")
         return _say(
             f"a bug in scriptchain: {type(error).__name__}: {error}", 1, "run it again with --debug and report it"
         )
+
+
+def _to_blame(message: str) -> str | None:
+    """The variable of a library's own whose value stands in what that library says; best if its name does, too."""
+    found = [
+        name
+        for name, value in os.environ.items()
+        if value and name.startswith(LIBRARIES) and re.search(rf"(?i)\b{re.escape(value)}\b", message)
+    ]
+    return max(found, key=lambda name: name in message, default=None)
 
 
 def _terminate(*_: object) -> None:

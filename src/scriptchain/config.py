@@ -171,6 +171,7 @@ def resolve(
     return make(chosen)
 
 
+LARGEST = 2**20  # bytes of a config file
 DIAL = ("num_layers", "residual_scale", "learning_rate", "warmup")
 
 
@@ -228,7 +229,11 @@ def at_depth(config: Config, num_layers: int) -> Config:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ConfigError(f"{path}: the config file must have at most {LARGEST:,} bytes")
+        return tomllib.loads(content.decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: the config file must exist", hint="scriptchain presets copy small my.toml"
@@ -237,6 +242,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: the config file cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the config file must be TOML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: the config file must be TOML, got one nested too deep") from None
 
 
 def _parse_setting(setting: str) -> tuple[str, Any]:
@@ -247,6 +254,8 @@ def _parse_setting(setting: str) -> tuple[str, Any]:
         (value,) = tomllib.loads(f"value = {text}").values()
     except ValueError:  # no TOML, or a line break and more keys behind it
         value = text.strip()  # a bare word is a string: --set pooling=cls
+    except RecursionError:
+        raise UsageError(f"--set {key.strip()} must be TOML, got a value nested too deep") from None
     return key.strip(), None if value in ("none", "null") and key.strip() in OPTIONAL else value
 
 

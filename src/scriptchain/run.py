@@ -286,6 +286,7 @@ def _check_output(output: Path, force: bool) -> None:
 @contextmanager
 def _workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
     """The folder of an unfinished run, for this process alone. It goes when the run is complete, or left nothing."""
+    missing = [folder for folder in work.parents if not folder.exists()]
     with ExitStack() as held:
         try:
             work.mkdir(parents=True, exist_ok=True)
@@ -308,6 +309,9 @@ def _workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
         except BaseException as error:
             if not _is_worth_keeping(work):
                 shutil.rmtree(work, ignore_errors=True)
+                with suppress(OSError):
+                    for folder in missing:
+                        folder.rmdir()
             if isinstance(error, OSError) and not isinstance(error, ResourceError):
                 raise ResourceError(f"{work} cannot be written ({error.strerror})") from None
             raise

@@ -21,8 +21,8 @@ from ..tiny import TINY
 SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--device", "cpu", "--threads", "1"]
 
 EVALUATION = {
-    "file", "truncated", "metrics", "baselines", "data_needs_order", "model_uses_order", "leaks", "per_class",
-    "confusion", "reliability", "worst_errors",
+    "file", "unknown_labels", "truncated", "metrics", "baselines", "data_needs_order", "model_uses_order", "leaks",
+    "per_class", "confusion", "reliability", "worst_errors",
 }  # fmt: skip
 TRAINING = EVALUATION | {
     "model", "rows", "seed", "metrics_split", "kept_epoch", "validation", "training_seconds", "seconds", "check",
@@ -281,7 +281,8 @@ def test_two_models_are_compared_on_the_same_rows(tiny_run, tiny_data, capsys):
     out, err = capsys.readouterr()
     assert (code, err) == (0, "")
     data = document(out)
-    assert list(data) == ["file", "rows", "models", "difference", "mcnemar_p", "agreement", "verdict"]
+    keys = ["file", "rows", "unknown_labels", "models", "difference", "mcnemar_p", "agreement", "verdict"]
+    assert list(data) == keys
     for one in data["models"]:
         assert list(one) == ["model", "metrics", "leaked_rows"]
         are_metrics(one["metrics"])

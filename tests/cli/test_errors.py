@@ -207,6 +207,58 @@ def test_labels_that_the_model_does_not_know_are_listed(refused):
     assert message.split("; hint: ")[0] == "labels must be among the 2 classes of the model, got 'ugly' (2 rows)"
 
 
+def test_d14_unknown_labels_can_be_counted_and_left_out(here, capsys):  # of strange.csv's rows one is known
+    assert run(["evaluate", "model", "strange.csv", "--unknown-labels", "skip", "--json"]) == 0
+    skipping = json.loads(capsys.readouterr().out)
+    assert (skipping["rows"], skipping["unknown_labels"]) == (1, 2)
+    write(Path("known.csv"), [("hello there", "good")])
+    assert run(["evaluate", "model", "known.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == skipping | {"file": "known.csv", "unknown_labels": 0}
+    assert run(["evaluate", "model", "strange.csv", "--unknown-labels", "skip"]) == 0
+    assert "2 rows left out: the model does not know the label\n" in capsys.readouterr().out
+    assert run(["evaluate", "model", "model", "strange.csv", "--unknown-labels", "skip", "--json"]) == 0
+    both = json.loads(capsys.readouterr().out)
+    assert (both["rows"], both["unknown_labels"]) == (1, 2)
+
+
+def test_d14_a_file_without_any_known_label_is_refused_all_the_same(refused):
+    write(Path("other.csv"), [("hello there", "ugly")])
+    code, message = refused("evaluate", "model", "other.csv", "--unknown-labels", "skip")
+    assert code == 3
+    assert message.startswith("labels must be among the 2 classes of the model, got 'ugly' (1 row); hint: ")
+
+
+def test_d18_exact_duplicates_can_be_left_out_before_the_split(here, capsys):
+    with Path("data.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+    again = [(f"{text}  ", label) for text, label in rows[:30]]  # the same to a model
+    write(Path("twice.csv"), [*rows, *again])
+    assert run(["train", "twice.csv", "--output", "plain", "--quiet", "--json", *SETTINGS]) == 0
+    assert json.loads(capsys.readouterr().out)["check"]["duplicates"]["count"] == 30
+    assert run(["train", "twice.csv", "--dedup", "--output", "once", "--json", *SETTINGS]) == 0
+    out, err = capsys.readouterr()
+    assert "30 exact duplicate rows left out\n" in err
+    assert run(["train", "data.csv", "--output", "never", "--quiet", "--json", *SETTINGS]) == 0
+    once, never = json.loads(out), json.loads(capsys.readouterr().out)
+    assert once["check"]["duplicates"]["count"] == 0
+    assert (once["rows"], once["metrics"]) == (never["rows"], never["metrics"])
+    for name in FILES:
+        assert Path("once", name).read_bytes() == Path("never", name).read_bytes()
+
+
+@pytest.mark.parametrize("models", [["model"], ["model", "model"]], ids=["one", "two"])
+def test_d20_strict_refuses_rows_that_were_trained_on_after_saying_so(models, here, capsys):
+    assert run(["evaluate", *models, "data.csv", "--strict", "--json"]) == 3
+    out, err = capsys.readouterr()
+    data = json.loads(out)
+    leaked = data["leaks"]["rows"] if len(models) == 1 else data["models"][0]["leaked_rows"]
+    assert leaked > 0
+    told = f"{leaked} of 160 rows of data.csv stand in the training set"
+    assert err == f"error: {told}; hint: score on rows that were not trained on\n"
+    write(Path("fresh.csv"), [("never seen before", "good"), ("nor was this one", "bad")])
+    assert run(["evaluate", *models, "fresh.csv", "--strict", "--json"]) == 0
+
+
 def test_a_model_that_no_machine_can_hold_is_refused_before_anything_is_allocated(refused, monkeypatch):
     import torch
 
@@ -233,7 +285,7 @@ def test_a_loss_that_is_no_number_is_exit_6_and_leaves_nothing(refused):
         r"\(learning rate 10, lines (\d+, ){7}\d+ and \d+ more\); hint: --set learning_rate=3",
         message,
     )
-    assert list(Path("runs").iterdir()) == []
+    assert not Path("runs").exists()
 
 
 def test_training_without_torch_says_what_to_install(here):

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import threading
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -490,6 +491,46 @@ def test_D27_a_truncated_or_damaged_gzip_file_says_how_far_it_went():
         None,
     )
     assert refused(lambda: read(write(packed[:5], "head.csv.gz")))[0] == "head.csv.gz must be gzip, as its name says"
+
+
+def test_D27_a_bomb_is_stopped_before_it_fills_anything(monkeypatch):
+    monkeypatch.setattr(module, "MAX_UNPACKED", 2**20)
+    header, row = b"text,label\n", b"a" * 1_000 + b",b\n"
+    rows = 40 * 2**20 // len(row)
+    bomb = write(GZIP(header + row * rows), "bomb.csv.gz")
+    assert Path(bomb).stat().st_size * module.MAX_RATIO < rows * len(row)
+    got = 0
+
+    def unpack() -> None:
+        nonlocal got
+        for _ in stream(bomb):
+            got += len(row)
+
+    message = "bomb.csv.gz unpacks to more than 200 times its size"
+    assert refused(unpack) == (message, "if that is right, unpack it with gunzip")
+    assert got <= module.MAX_RATIO * Path(bomb).stat().st_size
+    small = write(GZIP(header + row * 900), "small.csv.gz")  # as dense, and too small to hurt
+    assert len(read(small)) == 900
+    noise = os.urandom(2**21).hex().encode()  # large, and as dense as texts are
+    lines = b"".join(noise[at : at + 1000] + b",b\n" for at in range(0, len(noise), 1000))
+    assert len(read(write(GZIP(header + lines), "large.csv.gz"))) == -(-len(noise) // 1000)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.csv.gz"])
+def test_D29_a_file_of_any_length_takes_the_same_memory(name):
+    def peak(rows: int) -> int:
+        one = b'{"text": "some words %d", "label": "b"}\n' if "json" in name else b"some words %d,b\n"
+        content = b"".join([b"" if "json" in name else b"text,label\n", *(one % row for row in range(rows))])
+        write(GZIP(content) if name.endswith("gz") else content, name)
+        del content
+        tracemalloc.start()
+        assert sum(1 for _ in stream(name)) == rows
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    few = max(peak(2_000), 2**18)  # buffers that are there once
+    assert peak(40_000) <= 1.2 * few
 
 
 def test_D28_a_named_pipe_is_read_by_its_content():

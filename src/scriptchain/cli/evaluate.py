@@ -1,10 +1,10 @@
 """`scriptchain evaluate MODEL FILE`, or `evaluate A B FILE` to compare two models on the same rows."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from ..errors import UsageError
+from ..errors import DataError, UsageError
 from .options import Encoding, Json, LabelColumn, OnBadRow, TextColumn, Threads, new_app, show
 
 app = new_app()
@@ -19,6 +19,12 @@ def evaluate(
     label_column: LabelColumn = None,
     encoding: Encoding = "utf-8",
     on_bad_row: OnBadRow = "error",
+    unknown_labels: Annotated[
+        Literal["error", "skip"], typer.Option(help="error: stop at a label of no class; skip: count the row, go on.")
+    ] = "error",
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 3 if a row's text stands in the training set.")
+    ] = False,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -35,7 +41,12 @@ def evaluate(
     sessions = [(model, Session(model, threads=threads)) for model in models]
     records = read(file, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row)
     if len(sessions) == 2:
-        report = compare(sessions, records)
+        report = compare(sessions, records, unknown_labels=unknown_labels)
+        leaked = max(model["leaked_rows"] for model in report["models"])
     else:
-        report = evaluate_model(sessions[0][1], records, name=models[0])
+        report = evaluate_model(sessions[0][1], records, name=models[0], unknown_labels=unknown_labels)
+        leaked = report["leaks"]["rows"]
     show(report, json)
+    if strict and leaked:
+        raise DataError(f"{leaked:,} of {report['rows']:,} rows of {records.source} stand in the training set",
+                        hint="score on rows that were not trained on")  # fmt: skip

@@ -6,8 +6,8 @@ import io
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -66,7 +66,9 @@ def predict(
     _check(model, texts, file, output, force, resume)
     session = Session(model, threads=threads)
     if texts:
-        incoming: Iterator[Row | DataError] = (Row(number, text, None) for number, text in enumerate(texts, 1))
+        incoming: Generator[Row | DataError, None, None] = (
+            Row(number, text, None) for number, text in enumerate(texts, 1)
+        )
     else:  # ids stand where labels would: in the second column that is read
         incoming = rows(file or "-", text_column=text_column, label_column=id_column, encoding=encoding, plain=True)
     names = session.labels.names if all_scores else ()
@@ -75,7 +77,8 @@ def predict(
     job = {"model": _identity(session.bundle.manifest.files), "--all": all_scores, "--id-column": id_column,
            "--raw": raw, "--text-column": text_column, "--encoding": encoding}  # fmt: skip
     tally = _Tally()
-    with nullcontext() if output is None else Unfinished(output, job, resume=resume, force=force) as growing:
+    unfinished = nullcontext() if output is None else Unfinished(output, job, resume=resume, force=force)
+    with closing(incoming), unfinished as growing:
         for number, chunk in enumerate(iter(lambda: list(islice(incoming, CHUNK)), [])):
             tally.add(chunk)
             if growing is None:
@@ -97,6 +100,8 @@ def _check(
         raise UsageError("--resume must come with --output, got it alone")
     if output is not None and output.is_dir():
         raise UsageError(f"--output must be a file, got the directory {str(output)!r}")
+    if output is not None and file is not None and output.resolve() == Path(file).resolve():
+        raise UsageError(f"--output must not be the --file, got {str(output)!r} twice")
     if output is not None and output.exists() and not force:
         raise UsageError(f"--output must not exist yet, got {str(output)!r}", hint="--force replaces it")
     if not texts and file is None and sys.stdin.isatty():

@@ -51,6 +51,9 @@ def train(
     label_column: LabelColumn = None,
     encoding: Encoding = "utf-8",
     on_bad_row: OnBadRow = "error",
+    dedup: Annotated[
+        bool, typer.Option("--dedup", help="Leave out rows whose text and label stand further up in FILE.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no notes on standard error.")] = False,
     json: Json = False,
 ) -> None:
@@ -76,6 +79,8 @@ def train(
     options = {"text_column": text_column, "label_column": label_column, "encoding": encoding, "on_bad_row": on_bad_row}
     rows, held_out, scored = (None if name is None else read(name, **options) for name in (file, validation, test))
     assert rows is not None
+    if dedup:
+        rows = rows.distinct()
     for records in (rows, held_out, scored):
         if stream is not None and records is not None:
             stream.writelines(f"{note}\n" for note in records.notes)

@@ -22,6 +22,7 @@ from ..errors import DataError, ResourceError, UsageError
 from ..report import shown
 
 MAX_CHARACTERS = 10 * 2**20  # of a line and of a field: one row must never fill the memory
+MAX_UNPACKED, MAX_RATIO = 64 * 2**20, 200  # bytes out of gzip; beyond them, bytes out for each byte in
 SKIP_HINT = "correct or remove the row, or say --on-bad-row skip"
 UNDECODED = re.compile("[\ud800-\udfff]")
 BUNDLED = ("emotions",)
@@ -141,13 +142,30 @@ def _binary(path: str | os.PathLike[str], name: str) -> tuple[Any, bool]:
     try:
         if is_bundled(path):
             return files("scriptchain.data").joinpath(f"{path}.csv").open("rb"), True
-        return (gzip.open if Path(path).suffix.lower() == ".gz" else open)(path, "rb"), True
+        return (_Unpacked if Path(path).suffix.lower() == ".gz" else open)(path, "rb"), True
     except FileNotFoundError:
         raise DataError(f"{name} does not exist", hint="check the path, or try the bundled set: emotions") from None
     except IsADirectoryError:
         raise DataError(f"{name} must be a file, got a directory") from None
     except (OSError, ValueError) as error:
         raise ResourceError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+class _Unpacked(gzip.GzipFile):
+    """A gzip file that does not fill memory or disk out of a few bytes."""
+
+    _unpacked = 0
+
+    def read1(self, size: int = -1) -> bytes:
+        data = super().read1(size)
+        self._unpacked += len(data)
+        packed: Any = self.fileobj
+        if self._unpacked > MAX_UNPACKED and packed.seekable() and self._unpacked > MAX_RATIO * packed.tell():
+            raise DataError(
+                f"{source_name(str(self.name))} unpacks to more than {MAX_RATIO} times its size",
+                hint="if that is right, unpack it with gunzip",
+            )
+        return data
 
 
 def _decoded(binary: Any, name: str, encoding: str) -> tuple[io.TextIOWrapper, str, int]:

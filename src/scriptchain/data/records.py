@@ -6,8 +6,9 @@ is raised or the row is skipped and counted.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, SupportsIndex
 
@@ -50,6 +51,17 @@ class Records:
         labels = None if self.labels is None else [self.labels[row] for row in rows]
         texts, lines = [self.texts[row] for row in rows], [self.lines[row] for row in rows]
         return Records(texts, labels, lines, self.source, self.notes)
+
+    def distinct(self) -> "Records":
+        """The first row of each text, as the model sees it, and label; a note says how many others there were."""
+        labels = self.labels or [None] * len(self)
+        first: dict[tuple[str, str | None], int] = {}
+        for row, (text, label) in enumerate(zip(self.texts, labels, strict=True)):
+            first.setdefault((model_text(text), label), row)
+        kept = self.subset(first.values())
+        again = len(self) - len(kept)
+        note = f"{again:,} exact duplicate row{'s' * (again != 1)} left out"
+        return replace(kept, notes=[*self.notes, note])
 
 
 def read(
@@ -109,11 +121,12 @@ def stream(
     Raises: as `read`, but only when the row in question is asked for.
     """
     notes = [] if notes is None else notes
-    checked = rows(
+    found = rows(
         path, text_column=text_column, label_column=label_column, labels_required=labels_required, encoding=encoding,
         plain=plain, notes=notes,
     )  # fmt: skip
-    yield from _kept(checked, source_name(path), on_bad_row, notes)
+    with closing(found):
+        yield from _kept(found, source_name(path), on_bad_row, notes)
 
 
 def rows(
@@ -125,7 +138,7 @@ def rows(
     encoding: str = "utf-8",
     plain: bool = False,
     notes: list[str] | None = None,
-) -> Iterator[Row | DataError]:
+) -> Generator[Row | DataError, None, None]:
     """As `stream`, with each bad row in its place as the error that names it.
 
     Raises: as `stream`, for what is wrong with more than a row.

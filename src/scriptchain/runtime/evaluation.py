@@ -35,15 +35,17 @@ class Scorer(Protocol):
     def count_truncated(self, texts: Sequence[str]) -> int: ...
 
 
-def evaluate(model: Scorer, records: Records, *, name: str) -> Report:
+def evaluate(model: Scorer, records: Records, *, name: str, unknown_labels: str = "error") -> Report:
     """Scores with 95 % intervals, baselines beside them, leaks, calibration, order, and the worst errors.
 
     Shares are in 0..1; `data_needs_order` is in accuracy points (0..100). `leaks.rows` counts rows whose text stands
-    in the training set; `metrics_without` is null if none is left without them.
+    in the training set; `metrics_without` is null if none is left without them. With `unknown_labels` skip, rows with
+    labels that the model does not know are counted and left out.
 
     *Raises*: DataError for rows without labels or with labels that the model does not know.
     """
-    texts, truth = records.texts, _truth(model.labels, records)
+    records, skipped = _known(model.labels, records, unknown_labels)
+    texts, truth = records.texts, model.labels.index(records.labels or [])
     logits = model.logits(texts)
     predicted, probabilities = logits.argmax(1), softmax(logits)
     num_classes = len(model.labels.names)
@@ -53,6 +55,7 @@ def evaluate(model: Scorer, records: Records, *, name: str) -> Report:
         "model": name,
         "file": records.source,
         "rows": len(texts),
+        "unknown_labels": skipped,
         "truncated": model.count_truncated(texts),
         "metrics": metrics,
         "baselines": _baselines(model, texts, truth, predicted),
@@ -69,10 +72,10 @@ def evaluate(model: Scorer, records: Records, *, name: str) -> Report:
     return Report(f"{name} on {records.source} ({len(texts):,} rows)", data, _body(data))
 
 
-def compare(models: Sequence[tuple[str, Scorer]], records: Records) -> Report:
+def compare(models: Sequence[tuple[str, Scorer]], records: Records, *, unknown_labels: str = "error") -> Report:
     """Two models on the same rows, paired: A's score minus B's, and McNemar's exact test.
 
-    *Raises*: ModelError if the two do not have the same classes.
+    *Raises*: ModelError if the two do not have the same classes; DataError as `evaluate`.
     """
     (name_a, a), (name_b, b) = models
     if a.labels.names != b.labels.names:
@@ -80,7 +83,8 @@ def compare(models: Sequence[tuple[str, Scorer]], records: Records) -> Report:
             f"two models must have the same classes to be compared, got {', '.join(map(shown, a.labels.names[:5]))} "
             f"and {', '.join(map(shown, b.labels.names[:5]))}"
         )
-    truth, num_classes = _truth(a.labels, records), len(a.labels.names)
+    records, skipped = _known(a.labels, records, unknown_labels)
+    truth, num_classes = a.labels.index(records.labels or []), len(a.labels.names)
     logits = [model.logits(records.texts) for _, model in models]
     predicted = [scores.argmax(1) for scores in logits]
     difference = {
@@ -93,6 +97,7 @@ def compare(models: Sequence[tuple[str, Scorer]], records: Records) -> Report:
     data = {
         "file": records.source,
         "rows": len(truth),
+        "unknown_labels": skipped,
         "models": [
             {
                 "model": name,
@@ -111,18 +116,26 @@ def compare(models: Sequence[tuple[str, Scorer]], records: Records) -> Report:
          entry["leaked_rows"]]
         for label, entry in zip("AB", data["models"], strict=True)
     ]  # fmt: skip
-    body = [
+    body: list[Table | str] = [
         Table("models", ["", "model", "accuracy", "macro-F1", "leaked rows"], rows),
         f"accuracy of A minus B: {with_interval(difference['accuracy'])}, macro-F1: "
         f"{with_interval(difference['macro_f1'])}, McNemar p = {p_value:.2g}: {verdict}",
     ]
+    if skipped:
+        body.append(_skipped(skipped))
     return Report(f"{name_a} and {name_b} on {records.source} ({len(truth):,} rows)", data, body)
 
 
-def _truth(labels: Labels, records: Records) -> NDArray[np.int64]:
+def _known(labels: Labels, records: Records, unknown_labels: str) -> tuple[Records, int]:
+    """The rows to score, and how many were left out for a label that the model does not know."""
     if records.labels is None:
         raise DataError(f"{records.source} must have labels to be evaluated", hint="--label-column NAME")
-    return labels.index(records.labels)
+    if unknown_labels != "skip":
+        return records, 0
+    known = records.subset(row for row, label in enumerate(records.labels) if label in labels.names)
+    if not len(known):
+        labels.index(records.labels)  # says which they are
+    return known, len(records) - len(known)
 
 
 def _metrics(truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> dict[str, Any]:
@@ -199,7 +212,9 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
         for key, entry in baselines.items()
     ]  # fmt: skip
     order, leaks = data["data_needs_order"], data["leaks"]
-    body: list[Table | str] = [
+    skipped = data["unknown_labels"]
+    body: list[Table | str] = [_skipped(skipped)] if skipped else []
+    body += [
         Table("scores", ["", "accuracy", "macro-F1", "this model's lead in macro-F1"], rows,
               note="95 % intervals from a bootstrap over the rows"),
     ]  # fmt: skip
@@ -234,6 +249,10 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
         ]  # fmt: skip
         body.append(Table("most confident errors", ["line", "label", "predicted", "score", "text"], errors))
     return body
+
+
+def _skipped(rows: int) -> str:
+    return f"{rows:,} row{'s' * (rows > 1)} left out: the model does not know the label"
 
 
 def _without(leaks: dict[str, Any]) -> str:
