@@ -132,7 +132,10 @@ def to_dict(config: Config) -> dict[str, Any]:
 def to_toml(config: Config) -> str:
     """A config file that resolves to the same config: its preset, and the keys in which it differs from that."""
     usual, values = to_dict(make(preset_values(config.preset))), to_dict(config)
-    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if value != usual[key] or key == "preset"]
+    told = {key for key, value in values.items() if value != usual[key]} | {"preset"}
+    if "positions" in told:
+        told.add("positions_options")  # another encoding would leave those of the preset behind
+    lines = [f"{key} = {_toml(value)}" for key, value in values.items() if key in told]
     return "\n".join(lines) + "\n"
 
 

@@ -26,6 +26,7 @@ from ..data.labels import Labels
 from ..data.text import fingerprint, leak_key
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, ModelError, ResourceError
+from ..report import shown
 from . import tensors
 from .documents import parsed
 from .linear import Linear
@@ -67,7 +68,7 @@ class Bundle:
         try:
             self.manifest = msgspec.convert(document, Manifest)
         except msgspec.ValidationError as error:
-            raise ModelError(f"{path} must be a manifest of scriptchain ({error})") from None
+            raise ModelError(f"{path} must be a manifest of scriptchain ({shown(str(error), 200)})") from None
         unknown = sorted(set(self.manifest.files) - set(FILES))
         if unknown:
             raise ModelError(f"{path} must name files of a run folder, got {unknown[0][:80]!r}")

@@ -1,9 +1,12 @@
 """JSON read by the letter: no key twice, no NaN, no endless nesting, nothing larger than it can need to be."""
 
 import json
+import re
 from typing import Any, NoReturn
 
 from ..errors import ModelError, first_line
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parsed(content: bytes, name: str, limit: int) -> Any:
@@ -12,7 +15,10 @@ def parsed(content: bytes, name: str, limit: int) -> Any:
         raise ModelError(f"{name} must have at most {limit:,} bytes, got {len(content):,}")
     try:
         # Decoded here: left to itself, the library guesses other encodings.
-        return json.loads(content.decode(), object_pairs_hook=_distinct, parse_constant=_refuse)
+        document = json.loads(content.decode(), object_pairs_hook=_distinct, parse_constant=_refuse)
+        if _HALF.search(content):  # an escape may write half a character, which nothing can print
+            json.dumps(document, ensure_ascii=False).encode()
+        return document
     except RecursionError:
         raise ModelError(f"{name} must be JSON, got one that is nested too deep") from None
     except ValueError as error:
