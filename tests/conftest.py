@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if laws := _laws(passed):
         terminalreporter.write_line(laws)
     answered = _rows(passed) - _rows(failed)
-    if len(passed) > 1_000 or "tests/faults" in " ".join(terminalreporter.config.args):
+    if answered:
         missing = sorted(CATALOGUE - answered, key=lambda row: (row[0], int(row[1:])))
         terminalreporter.write_line(
             f"{len(answered & CATALOGUE)} of {len(CATALOGUE)} rows of the fault catalogue are answered"

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import scriptchain
 from scriptchain.__main__ import Terminated, main, run
 from scriptchain.runtime.bundle import FILES
 
+from ..refusals import refusal
 from ..tiny import TINY
 
 SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--device", "cpu", "--threads", "1"]
@@ -50,31 +52,9 @@ def here(tiny_run, tiny_data, tmp_path, monkeypatch):
     return tmp_path
 
 
-def tree(folder: Path) -> dict[str, str | bytes]:
-    """What stands in the folder, links followed nowhere."""
-    return {
-        str(path.relative_to(folder)): os.readlink(path) if path.is_symlink() else path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_symlink() or path.is_file()
-    }
-
-
 @pytest.fixture
 def refused(here, capsys):
-    """Runs a command that must fail: gives its exit code and its one line, and sees that nothing was changed."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        before = tree(here)
-        code = run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert tree(here) == before
-        assert err.startswith("error: ")
-        assert err.count("\n") == 1
-        assert err.endswith("\n")
-        return code, err.removeprefix("error: ").removesuffix("\n")
-
-    return call
+    return partial(refusal, here, capsys)
 
 
 # --- the command line ----------------------------------------------------------------------------------------
@@ -372,6 +352,11 @@ def test_a_run_folder_may_itself_be_reached_through_a_link(here, capsys):
         (b"{}", "model/manifest.json must be a manifest of scriptchain (Object missing required field `format`)"),
         (b'{"format": 1, "scriptchain": "0", "files": {}, "run": "rm"}',
          "model/manifest.json must be a manifest of scriptchain (Object contains unknown field `run`)"),
+        (b'{"format": 1, "scriptchain": "0", "files": {}, "of two\\nlines": 1}',
+         "model/manifest.json must be a manifest of scriptchain (Object contains unknown field `of two\\u000alines`)"),
+        (b'{"format": 1, "half a character \\ud800": "0", "files": {}}',
+         "model/manifest.json must be JSON "
+         "('utf-8' codec can't encode character '\\ud800' in position 32: surrogates not allowed)"),
         (b'{"format": 2, "scriptchain": "9", "files": {}}',
          "model: the format must be 1, got 2; hint: upgrade scriptchain"),
         (b'{"format": 0, "scriptchain": "0", "files": {}}', "model: the format must be 1, got 0; hint: train it again"),
@@ -468,7 +453,6 @@ def test_a_file_that_may_not_be_read_is_exit_5(refused, monkeypatch):
         return opened(path, *rest, **more)
 
     monkeypatch.setattr("scriptchain.runtime.bundle.os.open", forbidden)
-    monkeypatch.setattr(sys.modules[__name__], "tree", lambda folder: {})
     assert refused("predict", "model", "text") == (
         5, "model/config.json must be readable; hint: chmod +r model/config.json",
     )  # fmt: skip

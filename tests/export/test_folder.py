@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +15,8 @@ from scriptchain.export.page import render as render_page
 from scriptchain.model.pipeline import Network
 from scriptchain.report import Report, Table
 from scriptchain.runtime.bundle import FILES
+
+from ..programs import program
 
 READ_BY_PEOPLE = {
     "README.md", "confusion.png", "curves.png", "history.jsonl", "manifest.json", "positions.png", "report.html",
@@ -106,7 +106,7 @@ def test_the_page_works_in_a_real_browser(tiny_run, tmp_path):
     page_file = tmp_path / "report.html"
     page_file.write_text(render_page(Report("title", data, body), tiny_run, ["curves.png", "positions.png"]), "utf-8")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
         for scheme, width in (("light", 1200), ("dark", 380)):
             page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
             requests: list[str] = []
@@ -123,11 +123,3 @@ def test_the_page_works_in_a_real_browser(tiny_run, tmp_path):
             light = [sum(map(int, re.findall(r"\d+", value)[:3])) > 382 for value in (ink, paper)]
             assert light == ([False, True] if scheme == "light" else [True, False])
         browser.close()
-
-
-def _chromium() -> str:
-    found = shutil.which("chromium")
-    if found is None and not os.environ.get("CI"):
-        pytest.skip("needs Debian's chromium: apt-get install chromium (CI installs it and does not skip)")
-    assert found is not None, "CI must have chromium; see .ci/run"
-    return str(Path(found))

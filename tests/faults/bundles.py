@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import os
-import pickle
 import random
 import resource
 import shutil
@@ -101,12 +100,16 @@ def missing() -> Iterator[Case]:
 # --- formats --------------------------------------------------------------------------------------------------------
 
 
+# A pickle that calls a program when it is loaded.
+RUNS = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R."
+
+
 def swapped() -> Iterator[Case]:
     box = io.BytesIO()
     with zipfile.ZipFile(box, "w") as file:
-        file.writestr("data.pkl", pickle.dumps({"a": 1}))
+        file.writestr("data.pkl", RUNS)
     foreign = {
-        "a pickle": pickle.dumps({"weights": [1.0]}), "an old pickle": pickle.dumps([1], 0), "a zip": box.getvalue(),
+        "a pickle": RUNS, "an old pickle": b"cposix\nsystem\n(S'true'\ntR.", "a zip": box.getvalue(),
         "a 7z": b"7z\xbc\xaf\x27\x1c" + bytes(60), "a gzip": gzip.compress(b"{}"), "a program": b"\x7fELF" + bytes(60),
         "a script": b"#!/bin/sh\nrm -rf /\n", "nothing": b"", "zeros": bytes(100), "text": b"hello", "a list": b"[]",
         "an object": b"{}", "a number": b"1", "null": b"null",

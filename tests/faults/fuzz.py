@@ -34,7 +34,7 @@ with bred if "--child" in sys.argv else nullcontext():
 
 FORMATS = ("a.csv", "a.tsv", "a.jsonl", "a.csv.gz", "a.txt")
 CONFIG = configs.resolve("small", settings=["num_classes=2", "tokenizer=word"])
-FOLDER = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+FOLDER = Path()  # each child stands in a folder of its own
 
 
 # --- what each parser does with bytes, and what must hold of what it takes ----------------------------------------
@@ -201,7 +201,7 @@ def child(parser: str, planted: bool, arguments: list[str]) -> None:
 
 def fuzzed(parser: str, options: argparse.Namespace) -> dict:
     """Inputs, CPU seconds, edges seen, and the input that broke a law, if any."""
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as work:
         corpus = Path(work, "corpus")
         corpus.mkdir()
         for number, document in enumerate(valid(parser)):
@@ -211,10 +211,10 @@ def fuzzed(parser: str, options: argparse.Namespace) -> dict:
         limit = f"-runs={options.inputs}" if options.inputs else f"-max_total_time={options.seconds}"
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         done = subprocess.run(
-            [sys.executable, __file__, "--child", parser, *["--plant"] * options.plant, "--", limit,
+            [sys.executable, Path(__file__).resolve(), "--child", parser, *["--plant"] * options.plant, "--", limit,
              f"-seed={options.seed + 1}", "-max_len=8192", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1",
              f"-dict={work}/words", f"-artifact_prefix={work}/", str(corpus)],
-            capture_output=True, text=True, errors="replace",
+            capture_output=True, text=True, errors="replace", cwd=work,
         )  # fmt: skip
         broken = [path.read_bytes() for path in Path(work).glob("*-*") if path.is_file()]
         inputs = re.search(r"number_of_executed_units: (\d+)", done.stderr)
@@ -232,16 +232,16 @@ def fuzzed(parser: str, options: argparse.Namespace) -> dict:
 
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("parsers", nargs="*", default=list(PARSERS))
+    parser.add_argument("parsers", nargs="*")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--inputs", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plant", action="store_true")
     parser.add_argument("--child")
-    before, _, after = " ".join(sys.argv[1:]).partition(" -- ")
-    options = parser.parse_args(before.split())
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options = parser.parse_args(sys.argv[1:end])
     if options.child:
-        child(options.child, options.plant, after.split())
+        child(options.child, options.plant, sys.argv[end + 1 :])
         return 0
     found = {name: fuzzed(name, options) for name in options.parsers or PARSERS}
     print(json.dumps(found))  # noqa: T201

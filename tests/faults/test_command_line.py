@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from scriptchain import config as configs
 from scriptchain.__main__ import run
 from scriptchain.errors import ConfigError
 
+from ..refusals import refusal
 from ..tiny import TINY
 
 SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--device", "cpu", "--threads", "1"]
@@ -46,24 +48,9 @@ def here(tiny_data, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
-
-
 @pytest.fixture
 def refused(here, capsys):
-    """Runs a command that must be refused: its exit code and its line, with nothing written."""
-
-    def call(*arguments: object) -> tuple[int, str]:
-        before = names(here)
-        code = run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert (out, names(here)) == ("", before)
-        assert err.startswith("error: ")
-        assert err.count("\n") == 1
-        return code, err.removeprefix("error: ").rstrip("\n")
-
-    return call
+    return partial(refusal, here, capsys)
 
 
 def misspelt(key: str) -> list[str]:

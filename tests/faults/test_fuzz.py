@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).with_name("fuzz.py")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="atheris has builds for Linux alone")
 PARSERS = ("records", "config", "manifest", "tokenizer")
 
 

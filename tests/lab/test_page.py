@@ -14,6 +14,8 @@ from scriptchain.lab.ribbon import GLYPHS, ILL, NEAR, UNKNOWN, WELL, ribbon, ter
 from scriptchain.lab.thresholds import THRESHOLDS
 from scriptchain.model.pipeline import Network
 
+from ..programs import program
+
 
 @pytest.fixture(scope="module")
 def report() -> dict:
@@ -138,7 +140,7 @@ def test_a_browser_shows_it_at_any_width(whole, scheme, tmp_path):
     file, said = tmp_path / "depth.html", []
     file.write_text(render(whole), "utf-8")
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = play.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
         for width in (1280, 390):
             page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
             page.on("console", lambda message: said.append(message.text))
