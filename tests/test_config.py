@@ -236,6 +236,17 @@ def test_a_setting_is_toml_or_a_bare_word(setting, key, value):
     assert getattr(configs.resolve("small", settings=[setting]), key) == value
 
 
+@pytest.mark.parametrize("positions", ["learned/convolutional", "convolutional+learned", "rope"])
+@pytest.mark.parametrize(
+    "options", [{}, {"learned": {"std": 0.05}, "convolutional": {"mix": True}}], ids=["", "preset's"]
+)
+def test_a_written_config_keeps_the_options_of_another_encoding(positions, options, tmp_path):
+    made = configs.resolve("small", overrides={"positions": positions, "positions_options": options})
+    file = tmp_path / "again.toml"
+    file.write_text(configs.to_toml(made), "utf-8")
+    assert configs.resolve(file=file) == made
+
+
 def test_the_first_equals_sign_alone_divides_a_setting():
     with pytest.raises(ConfigError, match="got 'a = b'"):
         configs.resolve("small", settings=["positions=a = b"])

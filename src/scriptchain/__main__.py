@@ -8,18 +8,7 @@ import sys
 
 from .errors import ResourceError, ScriptChainError, UsageError
 
-LIBRARIES = (
-    "ACCELERATE_",
-    "FORK_LAUNCHED",
-    "LOCAL_RANK",
-    "MPL",
-    "TORCH",
-    "PYTORCH",
-    "OMP_",
-    "MKL_",
-    "HF_",
-    "TOKENIZERS_",
-)
+LIBRARIES = ("ACCELERATE_", "FORK_LAUNCHED", "HF_", "LOCAL_RANK", "MKL_", "OMP_", "PYTORCH", "TOKENIZERS_", "TORCH")
 
 
 class Terminated(BaseException):

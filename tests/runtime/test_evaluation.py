@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score, classification_report, f1_score
 
 from scriptchain.data.labels import Labels
 from scriptchain.data.records import from_python
-from scriptchain.errors import DataError, ModelError
+from scriptchain.errors import DataError, ModelError, UsageError
 from scriptchain.report import Table
 from scriptchain.runtime.evaluation import compare, evaluate
 
@@ -134,3 +134,5 @@ def test_rows_without_labels_or_with_unknown_ones_are_refused():
         evaluate(Scripted(), from_python(["ant"]), name="m")
     with pytest.raises(DataError, match="dog"):
         evaluate(Scripted(), from_python(["ant"], ["dog"]), name="m")
+    with pytest.raises(UsageError, match="unknown_labels must be error or skip, got all"):
+        evaluate(Scripted(), from_python(["ant"], ["ant"]), name="m", unknown_labels="all")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..data.labels import Labels
 from ..data.records import Records
-from ..errors import DataError, ModelError
+from ..errors import DataError, ModelError, UsageError
 from ..report import Report, Table, percent, shown, with_interval
 from ..scoring.calibration import calibration_interval, reliability
 from ..scoring.intervals import accuracy_interval, macro_f1_interval, mcnemar, paired_difference
@@ -130,9 +130,12 @@ def _known(labels: Labels, records: Records, unknown_labels: str) -> tuple[Recor
     """The rows to score, and how many were left out for a label that the model does not know."""
     if records.labels is None:
         raise DataError(f"{records.source} must have labels to be evaluated", hint="--label-column NAME")
-    if unknown_labels != "skip":
+    if unknown_labels not in ("error", "skip"):
+        raise UsageError(f"unknown_labels must be error or skip, got {shown(unknown_labels)}")
+    if unknown_labels == "error":
         return records, 0
-    known = records.subset(row for row, label in enumerate(records.labels) if label in labels.names)
+    names = set(labels.names)
+    known = records.subset(row for row, label in enumerate(records.labels) if label in names)
     if not len(known):
         labels.index(records.labels)  # says which they are
     return known, len(records) - len(known)
