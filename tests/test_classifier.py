@@ -157,13 +157,15 @@ def test_what_cannot_work_is_said_in_one_line(rows, changes, labels, error, mess
 
 
 @pytest.mark.parametrize("ask", [lambda c: c.predict(["a"]), lambda c: c.classes_, lambda c: c.save_pretrained("x")])
-def test_before_fit_every_answer_is_refused(ask):
+def test_before_fit_every_answer_is_refused_and_nothing_is_written(ask, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(NotFittedError) as caught:
         ask(Classifier())
     assert str(caught.value) == (
         "the classifier must be fitted first, got one without weights; "
         "hint: fit(texts, labels) or Classifier.from_pretrained(folder)"
     )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_only_training_knows_is_refused_after_loading(tiny_run):

@@ -234,8 +234,9 @@ class Classifier:
         path = Path(folder)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UsageError(f"the folder must be new or empty, got {str(path)!r}")
+        files = self.files()  # first: what cannot be exported leaves no folder behind
         path.mkdir(parents=True, exist_ok=True)
-        bundle.write(path, self.files())
+        bundle.write(path, files)
 
     def files(self) -> dict[str, bytes]:
         """The files of a run folder that loading reads, by name."""
