@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from .data.labels import Labels
 from .data.records import Records, from_python, read
 from .data.splits import split
 from .data.tokenizer import Tokenizer
-from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, UsageError
+from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, ResourceError, UsageError
 from .report import Report, Stream
 from .runtime import bundle
 from .runtime.evaluation import evaluate
@@ -206,9 +207,9 @@ class Classifier:
         names = np.array(self._fitted.labels.names)[self._logits(records.texts).argmax(1)]
         return float((names == np.array(_required(records.labels))).mean())
 
-    def evaluate(self, texts: Any, labels: Any = None) -> Report:
+    def evaluate(self, texts: Any, labels: Any = None, *, invariance: bool = False) -> Report:
         """Everything that `scriptchain evaluate` says, with intervals; `.data` is its JSON document."""
-        return evaluate(self._fitted, _records(texts, labels), name=self.preset)
+        return evaluate(self._fitted, _records(texts, labels), name=self.preset, invariance=invariance)
 
     # --- run folders ----------------------------------------------------------------------------------------
 
@@ -229,14 +230,24 @@ class Classifier:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Writes what `from_pretrained` reads; the ONNX file is proven equal to the trained network first.
 
-        *Raises*: UsageError if the folder exists and is not empty.
+        *Raises*: UsageError if the folder exists and is not empty; ResourceError where it cannot be written, and then
+        nothing of it is left.
         """
         path = Path(folder)
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise UsageError(f"the folder must be new or empty, got {str(path)!r}")
         files = self.files()  # first: what cannot be exported leaves no folder behind
-        path.mkdir(parents=True, exist_ok=True)
-        bundle.write(path, files)
+        new = not path.exists()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            bundle.write(path, files)
+        except OSError as error:
+            with suppress(OSError):
+                for left in path.iterdir():
+                    left.unlink()
+                if new:
+                    path.rmdir()
+            raise ResourceError(f"{path} cannot be written ({error.strerror})") from None
 
     def files(self) -> dict[str, bytes]:
         """The files of a run folder that loading reads, by name."""

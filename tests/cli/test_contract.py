@@ -276,6 +276,33 @@ def test_without_a_row_that_is_new_there_is_no_honest_figure(tiny_run, tiny_data
     assert document(capsys.readouterr().out)["leaks"] == {"rows": 128, "metrics_without": None}
 
 
+def test_invariance_is_counted_where_it_is_asked_for(tiny_run, tiny_data, capsys):
+    assert run(["evaluate", str(tiny_run), str(tiny_data), "--invariance", "--json"]) == 0
+    data = document(capsys.readouterr().out)
+    assert set(data) == EVALUATION | {"model", "rows", "invariance"}
+    assert list(data["invariance"]) == [
+        "typo", "upper case", "lower case", "invisible character", "joiner", "look-alike letter", "final full stop",
+    ]  # fmt: skip
+    for change in data["invariance"].values():
+        assert set(change) == {"texts", "flip_rate", "worst"}
+        if change["texts"]:
+            is_interval(change["flip_rate"])
+            assert len(change["worst"]) == min(5, round(change["flip_rate"]["value"] * change["texts"]))
+    assert [data["invariance"][name]["flip_rate"]["value"] for name in ("invisible character", "joiner")] == [0.0, 0.0]
+    looked_alike = data["invariance"]["look-alike letter"]
+    assert looked_alike["flip_rate"]["value"] > 0
+    for flip in looked_alike["worst"]:
+        assert run(["predict", str(tiny_run), flip["text"], flip["changed"]]) == 0
+        told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [one["label"] for one in told] == [flip["predicted"], flip["changed_predicted"]]
+        assert [one["score"] for one in told] == pytest.approx([flip["score"], flip["changed_score"]], abs=1e-5)
+        assert flip["text"] in tiny_data.read_text("utf-8").splitlines()[flip["line"] - 1]
+    assert run(["evaluate", str(tiny_run), str(tiny_data), "--invariance"]) == 0
+    shown = capsys.readouterr().out
+    assert "labels that change" in shown
+    assert "surest flips" in shown
+
+
 def test_two_models_are_compared_on_the_same_rows(tiny_run, tiny_data, capsys):
     code = run(["evaluate", str(tiny_run), str(tiny_run), str(tiny_data), "--json"])
     out, err = capsys.readouterr()

@@ -142,6 +142,8 @@ USES = [
     ("evaluate model model model data.csv", 2,
      "evaluate must have one or two models and a file, got 4 arguments; hint: scriptchain evaluate MODEL FILE"),
     ("evaluate model gone.csv", 3, NO_FILE),
+    ("evaluate model model data.csv --invariance", 2,
+     "--invariance must be asked of one model, got two; hint: scriptchain evaluate MODEL FILE"),
     # predict
     ("predict model text --file data.csv", 2, "texts must come as arguments or from --file, got both"),
     ("predict model text --output data.csv", 2,

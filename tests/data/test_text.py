@@ -86,6 +86,21 @@ def test_D23_every_separator_is_one_space_and_glues_no_words(space):
     assert model_text(f"{space}one{space}two{space}") == "one two"
 
 
+@pytest.mark.parametrize("joiners", ["\u200c", "\u200d", "\u200d\u200c\u200d"])
+def test_D24_joiners_that_spell_nothing_go(joiners):
+    for before, behind in (
+        ("pa", "y"),
+        ("é", "t"),
+        ("e", "\u0301"),
+        ("да", "ня"),
+        ("λό", "γος"),
+        ("1", "0"),
+        ("", "a"),
+    ):
+        assert model_text(before + joiners + behind) == model_text(before + behind)
+    assert model_text(f"a{joiners} {joiners}می") == "a می"
+
+
 def test_D24_joiners_and_variation_selectors_of_emoji_and_scripts_stay():
     family, heart, flag, skin = "👨\u200d👩\u200d👧", "❤\ufe0f", "🇺🇦", "👍🏽"
     persian = "می\u200cخواهم"

@@ -9,7 +9,7 @@ import typer
 
 from .. import config as configs
 from ..errors import MissingExtraError, ResourceError, UsageError
-from .options import Encoding, Json, LabelColumn, OnBadRow, TextColumn, Threads, new_app, show
+from .options import Encoding, Json, LabelColumn, OnBadRow, TextColumn, Threads, new_app, save, show
 
 app = new_app()
 
@@ -107,10 +107,10 @@ def diagnose(
     elif output is not None:
         from ..lab.page import render
 
-        output.write_text(render(report.to_dict()), "utf-8")
+        save(output, render(report.to_dict()).encode())
         won = (report.data.get("cure") or {}).get("winner")
         if won is not None:
-            output.with_suffix(".toml").write_text(configs.to_toml(configs.make(won)), "utf-8")
+            save(output.with_suffix(".toml"), configs.to_toml(configs.make(won)).encode())
     held = [name for name in fail_on or [] if report["verdicts"][name]["state"] == "HOLDS"]
     if held:
         typer.echo(f"holds: {', '.join(held)}", err=True)

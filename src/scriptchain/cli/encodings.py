@@ -10,9 +10,9 @@ import typer
 
 from .. import config as configs
 from ..config import Config
-from ..errors import MissingExtraError, ResourceError, UsageError
+from ..errors import MissingExtraError, UsageError
 from ..report import Report, Table
-from .options import Json, new_app, show
+from .options import Json, new_app, save, show
 
 if TYPE_CHECKING:
     from ..positions import PositionalEncoding, Size
@@ -150,8 +150,5 @@ def _draw(encoding: "PositionalEncoding", name: str, file: Path) -> None:
         from ..export.encodings import picture
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"--plot ({error.name})", "train") from None
-    try:
-        file.write_bytes(picture(encoding, name, file.suffix[1:]))
-    except OSError as error:
-        raise ResourceError(f"{file} cannot be written ({error.strerror})") from None
+    save(file, picture(encoding, name, file.suffix[1:]))
     typer.echo(f"{file} written", err=True)

@@ -25,6 +25,9 @@ def evaluate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 3 if a row's text stands in the training set.")
     ] = False,
+    invariance: Annotated[
+        bool, typer.Option("--invariance", help="Count labels that change under typos, case, invisible characters.")
+    ] = False,
     threads: Threads = None,
     json: Json = False,
 ) -> None:
@@ -38,13 +41,17 @@ def evaluate(
     if len(models) not in (1, 2):
         raise UsageError(f"evaluate must have one or two models and a file, got {len(arguments)} arguments",
                          hint="scriptchain evaluate MODEL FILE")  # fmt: skip
+    if invariance and len(models) == 2:
+        raise UsageError("--invariance must be asked of one model, got two", hint="scriptchain evaluate MODEL FILE")
     sessions = [(model, Session(model, threads=threads)) for model in models]
     records = read(file, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row)
     if len(sessions) == 2:
         report = compare(sessions, records, unknown_labels=unknown_labels)
         leaked = max(model["leaked_rows"] for model in report["models"])
     else:
-        report = evaluate_model(sessions[0][1], records, name=models[0], unknown_labels=unknown_labels)
+        report = evaluate_model(
+            sessions[0][1], records, name=models[0], unknown_labels=unknown_labels, invariance=invariance
+        )
         leaked = report["leaks"]["rows"]
     show(report, json)
     if strict and leaked:

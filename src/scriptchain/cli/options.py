@@ -1,11 +1,15 @@
 """Options that several commands share, spelled once."""
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
 
+from .. import durable
+from ..errors import ResourceError
 from ..report import Report
 
 DataFile = Annotated[
@@ -32,6 +36,18 @@ def show(report: Report, as_json: bool) -> None:
         typer.echo(report.to_json())
     else:
         report.print(sys.stdout)
+
+
+def save(file: Path, content: bytes) -> None:
+    """Writes a file that was asked for, whole or not at all. Raises ResourceError."""
+    place = Path(os.path.realpath(file))  # a link stays a link
+    try:
+        if place.exists() and not place.is_file():  # a device or a pipe, that a rename would do away with
+            place.write_bytes(content)
+        else:
+            durable.write(place, content)
+    except OSError as error:
+        raise ResourceError(f"{file} cannot be written ({error.strerror})") from None
 
 
 class Group(TyperGroup):

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from .. import config as configs
-from ..errors import ResourceError, UsageError
+from ..errors import UsageError
 from ..report import Report, Table
-from .options import Json, new_app, show
+from .options import Json, new_app, save, show
 
 app = new_app()
 SHOWN = ("tokenizer", "max_seq_len", "d_model", "num_heads", "num_layers", "positions", "learning_rate", "epochs")
@@ -35,8 +35,5 @@ def copy(
     text = configs.preset_text(name)
     if file.exists() and not force:
         raise UsageError(f"the file must not exist yet, got {str(file)!r}", hint="--force replaces it")
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResourceError(f"{file} cannot be written ({error.strerror})") from None
+    save(file, text.encode())
     typer.echo(f"{file} written; scriptchain train FILE --config {file}", err=True)

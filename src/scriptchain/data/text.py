@@ -1,10 +1,13 @@
 """What a text is to the model, and what two texts have in common when they are "the same"."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 from hashlib import blake2b
 
 _JOINERS = "\u200c\u200d"  # emoji sequences and the scripts of India and Iran are misspelled without them
+# Behind a Latin, Greek or Cyrillic letter, a mark of theirs, a digit, a space or nothing, they spell nothing.
+_NEEDLESS = re.compile(r"(?:^|(?<=[\u0000-\u052f\u1e00-\u1fff]))[\u200c\u200d]+")
 _REPLACEMENT = "\ufffd"
 
 
@@ -14,6 +17,8 @@ def model_text(text: str) -> str:
         text = text.translate(_VISIBLE)
     if not text.isascii():
         text = unicodedata.normalize("NFC", text)
+        if any(joiner in text for joiner in _JOINERS):
+            text = unicodedata.normalize("NFC", _NEEDLESS.sub("", text))
     return " ".join(text.split())
 
 

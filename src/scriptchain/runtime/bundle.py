@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import config as configs
+from .. import durable
 from .._version import __version__
 from ..config import Config
 from ..data.labels import Labels
@@ -171,10 +172,13 @@ def fingerprints(texts: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes the files that loading reads, then the manifest that seals them."""
+    """Writes the files that loading reads, each whole or not there, then the manifest that seals them.
+
+    *Raises*: OSError; without its manifest the folder is refused.
+    """
     for name, content in files.items():
         assert name in FILES, name
-        (folder / name).write_bytes(content)
+        durable.write(folder / name, content)
     hashes = {name: hashlib.sha256(files[name]).hexdigest() for name in sorted(files)}
     manifest = Manifest(format=FORMAT, scriptchain=__version__, files=hashes)
-    (folder / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")
+    durable.write(folder / "manifest.json", msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n")

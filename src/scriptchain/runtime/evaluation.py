@@ -12,6 +12,7 @@ from ..errors import DataError, ModelError, UsageError
 from ..report import Report, Table, percent, shown, with_interval
 from ..scoring.calibration import calibration_interval, reliability
 from ..scoring.intervals import accuracy_interval, macro_f1_interval, mcnemar, paired_difference
+from ..scoring.invariance import invariance as flips
 from ..scoring.metrics import confusion, per_class
 from ..scoring.order import order_effect, shuffle_words
 from .session import softmax
@@ -35,12 +36,15 @@ class Scorer(Protocol):
     def count_truncated(self, texts: Sequence[str]) -> int: ...
 
 
-def evaluate(model: Scorer, records: Records, *, name: str, unknown_labels: str = "error") -> Report:
+def evaluate(
+    model: Scorer, records: Records, *, name: str, unknown_labels: str = "error", invariance: bool = False
+) -> Report:
     """Scores with 95 % intervals, baselines beside them, leaks, calibration, order, and the worst errors.
 
     Shares are in 0..1; `data_needs_order` is in accuracy points (0..100). `leaks.rows` counts rows whose text stands
     in the training set; `metrics_without` is null if none is left without them. With `unknown_labels` skip, rows with
-    labels that the model does not know are counted and left out.
+    labels that the model does not know are counted and left out. With `invariance` the document also says how many
+    labels change under typos, case and other changes that mean nothing (`scoring.invariance`).
 
     *Raises*: DataError for rows without labels or with labels that the model does not know.
     """
@@ -69,6 +73,8 @@ def evaluate(model: Scorer, records: Records, *, name: str, unknown_labels: str 
         "reliability": reliability(probabilities, truth),
         "worst_errors": _worst_errors(model.labels, records, truth, probabilities),
     }
+    if invariance:
+        data["invariance"] = _invariance(model, records, probabilities)
     return Report(f"{name} on {records.source} ({len(texts):,} rows)", data, _body(data))
 
 
@@ -205,6 +211,49 @@ def _worst_errors(
     ]
 
 
+def _invariance(model: Scorer, records: Records, probabilities: NDArray[np.float32]) -> dict[str, dict[str, Any]]:
+    found = flips(records.texts, probabilities, lambda texts: softmax(model.logits(texts)))
+    names = model.labels.names
+    return {
+        change: {
+            "texts": result["texts"],
+            "flip_rate": result["flip_rate"],
+            "worst": [
+                {
+                    "line": records.lines[flip["row"]],
+                    "text": flip["text"],
+                    "changed": flip["changed"],
+                    "predicted": names[flip["label"]],
+                    "score": flip["score"],
+                    "changed_predicted": names[flip["changed_label"]],
+                    "changed_score": flip["changed_score"],
+                }
+                for flip in result["worst"]
+            ],
+        }
+        for change, result in found.items()
+    }
+
+
+def _invariance_tables(found: dict[str, dict[str, Any]]) -> list[Table | str]:
+    rates = [
+        [change, result["texts"], with_interval(result["flip_rate"]) if result["texts"] else ""]
+        for change, result in found.items()
+    ]
+    worst = [
+        [change, flip["line"], f"{shown(flip['predicted'], 20)} {percent(flip['score'])}",
+         f"{shown(flip['changed_predicted'], 20)} {percent(flip['changed_score'])}", shown(flip["changed"], 60)]
+        for change, result in found.items() for flip in result["worst"][:1]
+    ]  # fmt: skip
+    tables: list[Table | str] = [
+        Table("invariance", ["change", "texts that it alters", "labels that change"], rates,
+              note="one change a text; a model that reads as people do keeps its label")
+    ]  # fmt: skip
+    if worst:
+        tables.append(Table("surest flips", ["change", "line", "before", "after", "changed text"], worst))
+    return tables
+
+
 def _body(data: dict[str, Any]) -> list[Table | str]:
     metrics, baselines = data["metrics"], data["baselines"]
     names = {"majority": "majority class", "tfidf_lr": "TF-IDF + logistic regression"}
@@ -235,6 +284,8 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
         f"{data['model_uses_order']['logit_distance']:.3f} of their size",
         f"truncated texts: {data['truncated']:,}",
     ]
+    if "invariance" in data:
+        body += _invariance_tables(data["invariance"])
     classes = [
         [shown(name, 30), percent(row["precision"]), percent(row["recall"]), percent(row["f1"]), row["support"]]
         for name, row in data["per_class"].items()

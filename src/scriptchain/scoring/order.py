@@ -38,12 +38,17 @@ def shuffle_words(text: str, seed: int = 0) -> str:
     words = text.split()
     if len(set(words)) < 2:
         return text
-    key = blake2b(f"{seed}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
-    generator = Random(int.from_bytes(key, "big"))
+    generator = own_random(text, seed)
     shuffled = words.copy()
     while shuffled == words:
         generator.shuffle(shuffled)
     return " ".join(shuffled)
+
+
+def own_random(text: str, seed: int) -> Random:
+    """A generator that depends on the seed and the text alone."""
+    key = blake2b(f"{seed}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    return Random(int.from_bytes(key, "big"))
 
 
 def order_effect(truth: ArrayLike | None, logits: ArrayLike, logits_shuffled: ArrayLike, seed: int = 0) -> OrderEffect:
