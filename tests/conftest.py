@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from .messages import Messages
 from .tiny import TINY
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -20,10 +21,17 @@ settings.register_profile("scriptchain", deadline=None, derandomize=True, max_ex
 settings.load_profile("scriptchain")
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pin-messages", action="store_true", help="write what these tests hear to messages.jsonl")
+
+
+def pytest_configure(config: pytest.Config) -> None:
     import torch
 
     torch.set_num_threads(1)
+    messages = Messages(config)
+    messages.listen()
+    config.pluginmanager.register(messages, "messages-of-errors")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -353,6 +353,13 @@ def test_an_unknown_preset_names_the_nearest(name, hint):
     assert str(caught.value) == f"preset must be a known one, got {name!r}; hint: {hint}"
 
 
+@pytest.mark.parametrize("value", ["0", "true", "[1]", "{a = 1}", "1979-05-27"])
+def test_a_preset_of_a_config_file_that_is_no_text(value, tmp_path):  # found by fuzzing
+    (tmp_path / "odd.toml").write_text(f"preset = {value}")
+    with pytest.raises(UsageError, match=r"^preset must be a known one, got .+; hint: the presets are seed, small$"):
+        configs.resolve(file=tmp_path / "odd.toml")
+
+
 # --- the depth dial ------------------------------------------------------------------------------------------
 
 DEPTHS = st.integers(1, 64)

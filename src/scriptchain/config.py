@@ -199,14 +199,14 @@ def preset_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
-def preset_text(name: str) -> str:
+def preset_text(name: object) -> str:
     """The preset's TOML file as it is shipped. Raises UsageError naming the nearest preset."""
     if name not in preset_names():
         raise UsageError(f"preset must be a known one, got {name!r}", hint=_nearest(name, preset_names(), "presets"))
     return (resources.files("scriptchain") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
 
 
-def preset_values(name: str) -> dict[str, Any]:
+def preset_values(name: object) -> dict[str, Any]:
     return tomllib.loads(preset_text(name)) | {"preset": name}
 
 
@@ -282,8 +282,8 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _nearest(name: str, known: Sequence[str], what: str) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+def _nearest(name: object, known: Sequence[str], what: str) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.4)
     return f"did you mean {close[0]!r}?" if close else f"the {what} are {', '.join(known)}"
 
 

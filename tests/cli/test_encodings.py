@@ -170,7 +170,7 @@ def test_a_disk_that_refuses_is_exit_5(tmp_path, monkeypatch, capsys):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr("scriptchain.durable.write", refuse)
     assert run(["encodings", "none", "--plot", str(tmp_path / "a.png")]) == 5
     assert capsys.readouterr() == ("", f"error: {tmp_path / 'a.png'} cannot be written (Permission denied)\n")
 

@@ -97,7 +97,8 @@ def test_t2_killed_at_random_times_it_ends_with_the_same_bytes(tiny_data, tiny_r
 def test_t2_fifty_kills_of_a_longer_run(tiny_data, tmp_path):
     longer = ("--set", "epochs=40", "--set", "patience=0")
     process = start(tiny_data, tmp_path / "unbroken", *longer)
-    assert process.wait() == 0
+    _, said = process.communicate()
+    assert process.returncode == 0, said
     struck = runs = 0
     while struck < 50:
         output = tmp_path / f"run-{runs}"

@@ -70,10 +70,11 @@ def test_a_look_alike_is_one_letter_of_another_script(text, seed):
     [
         ("Fine.", "Fine"),
         ("Fine", "Fine."),
-        ("Fine...  ", "Fine"),
+        ("Fine.  ", "Fine"),
+        ("Fine...", "Fine..."),
         ("Fine!", "Fine!"),
         ("", ""),
-        (".", ""),
+        (".", "."),
         ("7 ", "7."),
     ],
 )

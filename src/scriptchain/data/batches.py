@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import DataError
 from .tokenizer import PAD, Tokenizer
 
 Ids = NDArray[np.int64]
@@ -62,7 +63,7 @@ def score_in_batches(
 ) -> NDArray[np.float32]:
     """Logits of all texts in their own order, computed over batches of similar length. Shape `(N, C)`."""
     if not len(texts):
-        raise ValueError("texts must hold at least one text, got none")
+        raise DataError("texts must hold at least one text, got none")
     ids = tokenizer.encode(texts).ids
     lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
     order = np.argsort(lengths, kind="stable")

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import chi2
 
+from ..errors import UsageError
+
 Array = NDArray[np.float64]
 Points = Sequence[float | int]
 EXACT = 1e-6  # relative error below which counts are the law, whatever rounding leaves
@@ -33,11 +35,11 @@ class Fit:
 def fit_laws(x: Points, y: Points) -> dict[str, Fit]:
     """Every law fitted to y > 0 at x > 0, at least 5 points; by name.
 
-    *Raises*: ValueError for fewer points or numbers that are not positive.
+    *Raises*: UsageError for fewer points or numbers that are not positive.
     """
     xs, ys = np.asarray(x, float), np.asarray(y, float)
     if len(xs) < 5 or len(xs) != len(ys) or not (xs > 0).all() or not (ys > 0).all() or not np.isfinite(ys).all():
-        raise ValueError(f"a law needs at least 5 positive points, got {len(xs)}")
+        raise UsageError(f"a law needs at least 5 positive points, got {len(xs)}")
     fits = {
         "linear": _fit("linear", [np.ones_like(xs), xs], ys, None),
         "quadratic": _fit("quadratic", [np.ones_like(xs), xs, xs**2], ys, None),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..errors import UsageError
 from .intervals import Measured
 from .order import relative
 from .stack import Batch, Stack
@@ -16,6 +17,8 @@ def leak(stack: Stack, batches: Sequence[Batch]) -> Measured:
     """How far answers move when each text gets more pads, relative to the answers of two texts; 0 is right.
 
     Texts at the limit of the module's length are left out of the longer batch by padding only up to the widest batch.
+
+    *Raises*: UsageError where the number of logits depends on the length.
     """
     widest = max(batch.mask.shape[1] for batch in batches)
     moved, natural = [], []
@@ -32,6 +35,12 @@ def leak(stack: Stack, batches: Sequence[Batch]) -> Measured:
             shorter = _cut(batch, batch.mask.shape[1] - 1)
             natural.append(stack.answers(shorter))
             moved.append(stack.answers(_padded(shorter, batch.mask.shape[1])))
+    widths = {answer.shape[1] for answer in (*natural, *moved)}
+    if len(widths) > 1:
+        raise UsageError(
+            f"the module must return as many logits at every length, got {' and '.join(map(str, sorted(widths)))}",
+            hint="forward=lambda module, inputs, mask: ...",
+        )
     return relative(torch.cat(natural).cpu().numpy(), torch.cat(moved).cpu().numpy())
 
 

@@ -36,7 +36,7 @@ def check(content: bytes, name: str, embeddings: tuple[str, int]) -> None:
     model = _known(memoryview(content), MODEL, name)
     for imported in _all(model, "opset_import"):
         if _bytes(dict(_fields(imported, name)).get(1, memoryview(b""))) not in STANDARD:
-            raise ModelError(f"{name} must use the standard's operators alone, got another domain")
+            raise _foreign(name)
     graphs = _all(model, "graph")
     if len(graphs) != 1:
         raise ModelError(f"{name} must hold one graph, got {len(graphs)}")
@@ -47,7 +47,7 @@ def check(content: bytes, name: str, embeddings: tuple[str, int]) -> None:
     for node in nodes:
         fields = _known(node, NODE, name)
         if any(_bytes(domain) not in STANDARD for domain in fields.get("domain", [])):
-            raise ModelError(f"{name} must use the standard's operators alone, got another domain")
+            raise _foreign(name)
         for attribute in _all(fields, "attribute"):
             for tensor in _all(_known(attribute, ATTRIBUTE, name), "t"):
                 _tensor(tensor, name)
@@ -127,7 +127,7 @@ def _fields(message: memoryview, name: str) -> Iterator[Field]:
         else:
             size = {1: 8, 5: 4}.get(kind, -1)
         if size < 0 or at + size > len(message):
-            raise ModelError(f"{name} must be an ONNX file, got a damaged one")
+            raise _damaged(name)
         yield tag >> 3, message[at : at + size]
         at += size
 
@@ -142,4 +142,12 @@ def _varint(message: memoryview, at: int, name: str) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value & (2**64 - 1), at
-    raise ModelError(f"{name} must be an ONNX file, got a damaged one")
+    raise _damaged(name)
+
+
+def _foreign(name: str) -> ModelError:
+    return ModelError(f"{name} must use the standard's operators alone, got another domain")
+
+
+def _damaged(name: str) -> ModelError:
+    return ModelError(f"{name} must be an ONNX file, got a damaged one")

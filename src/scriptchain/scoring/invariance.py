@@ -75,10 +75,10 @@ def look_alike(text: str, random: Random) -> str:
 
 
 def final_mark(text: str, random: Random) -> str:
-    """The full stop at the end goes, or comes where a letter or digit stood last."""
+    """The full stop behind the last word goes, or comes where there is none."""
     short = text.rstrip()
-    if short.endswith("."):
-        return short.rstrip(". ")
+    if short.endswith(".") and short[-2:-1].isalnum():
+        return short[:-1]
     return f"{short}." if short[-1:].isalnum() else text
 
 
