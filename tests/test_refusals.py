@@ -276,8 +276,10 @@ def a_file(header: object, content: bytes = b"") -> bytes:
          "m: the dtype of 'a' must be one of F64, F32, F16, I64, I32, U8, BOOL, got 'F4'"),
         (a_file({"a": {"dtype": "BOOL", "shape": [1], "data_offsets": [0, 1]}}, b"2"),
          "m: 'a' must hold 0 and 1, got another byte"),
+        (a_file({"a": {"dtype": "BOOL", "shape": [1], "data_offsets": [0, 1]}}, b"1234"),
+         "m must hold 1 bytes of tensors, got 4"),
     ],
-    ids=["header", "dtype", "byte"],
+    ids=["header", "dtype", "byte", "more"],
 )  # fmt: skip
 def test_m4_m5_tensors(content, message):
     assert said(ModelError, lambda: tensors.read(content, "m")) == message
@@ -313,6 +315,28 @@ def test_m13_a_model_that_answers_otherwise(answer, message, monkeypatch, tiny_r
     real = onnxruntime.InferenceSession
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *args, **more: Lying(real(*args, **more), answer))
     assert said(ModelError, lambda: Session(tiny_run, threads=1)) == message
+
+
+def another_librarys(*given, **named):
+    raise RuntimeError("what it found\nand where")
+
+
+def test_m13_what_onnxruntime_refuses(monkeypatch, tiny_run):
+    monkeypatch.setattr(onnxruntime, "InferenceSession", another_librarys)
+    assert said(ModelError, lambda: Session(tiny_run, threads=1)) == (
+        "model.onnx must be a model that onnxruntime loads (what it found)"
+    )
+
+
+def test_what_transformers_refuses(monkeypatch, tmp_path):
+    import transformers
+
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", another_librarys)
+    assert said(ModelError, lambda: diagnose(str(tmp_path), texts=32)) == (
+        f"{tmp_path} must be a folder that transformers can load (what it found)"
+    )
 
 
 def test_t12_a_finished_run_whose_report_is_broken(tiny_data, tiny_run, tmp_path, capsys):

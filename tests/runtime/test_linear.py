@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,9 +100,50 @@ def test_the_same_baseline_gives_the_same_bytes():
     turned = Linear({"cat dog": 2, "dog": 1, "cat": 0}, linear.idf, linear.coef, linear.intercept)
     assert linear.files() == turned.files()
     assert json.loads(linear.files()[DOCUMENT]) == {
-        "analyzer": {"lowercase": True, "ngram_range": [1, 2], "sublinear_tf": True},
+        "analyzer": {"lowercase": True, "ngram_range": [1, 2], "sublinear_tf": True, "unit": "word"},
         "ngrams": ["cat", "dog", "cat dog"],
+        "characters": None,
     }
+
+
+@given(TEXT, st.integers(1, 6), st.integers(0, 4))
+def test_characters_are_counted_as_scikit_learn_counts_them(text, fewest, more):
+    sizes = (fewest, fewest + more)
+    oracle = TfidfVectorizer(analyzer="char_wb", ngram_range=sizes).build_analyzer()(text)
+    assert Counter(Analyzer(ngram_range=sizes, unit="character").ngrams(text)) == Counter(oracle)
+
+
+def both() -> Linear:
+    analyzer = Analyzer(ngram_range=(3, 3), unit="character")
+    return replace(small(), characters=Linear({" ca": 0, "og ": 1}, np.ones(2), np.eye(2), np.zeros(2), analyzer))
+
+
+def test_two_parts_add_their_scores_and_survive_their_files():
+    linear, texts = both(), ["cat dog", "a cart", "", "fog"]
+    assert linear.characters is not None
+    np.testing.assert_allclose(linear.logits(texts), small().logits(texts) + linear.characters.logits(texts))
+    assert not np.array_equal(linear.logits(texts), small().logits(texts))
+    np.testing.assert_array_equal(through_files(linear).logits(texts), linear.logits(texts))
+
+
+def test_two_parts_that_do_not_fit_are_refused():
+    written = both().files()
+    arrays, document = from_safetensors(written[TENSORS]), json.loads(written[DOCUMENT])
+    hold = "baseline.safetensors must hold idf, coef, intercept"
+    cases = [
+        (arrays, document | {"characters": None}, hold),
+        ({name: part for name, part in arrays.items() if "." not in name}, document, hold),
+        (arrays | {"characters.coef": np.ones((3, 2), np.float32), "characters.intercept": np.ones(3, np.float32)},
+         document, "the baseline's two parts must score the same 2 classes, got 3"),
+        (arrays, document | {"characters": document["characters"] | {"characters": document["characters"]}},
+         "baseline.json must describe a baseline, got: Object contains unknown field `characters`"),
+        (arrays, document | {"characters": document["characters"] | {"ngrams": ["abc", "abc"]}},
+         "baseline.json must hold each n-gram once, got one twice"),
+    ]  # fmt: skip
+    for parts, told, message in cases:
+        with pytest.raises(ModelError) as error:
+            Linear.load(to_safetensors(parts), json.dumps(told).encode())
+        assert error.value.message.startswith(message)
 
 
 def test_scoring_imports_no_training_library():

@@ -7,28 +7,32 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import make_pipeline, make_union
 
 from scriptchain.errors import DataError
 from scriptchain.scoring.metrics import confusion, macro_f1
+from scriptchain.training import baseline
 from scriptchain.training.baseline import fit_baseline
 
 WORDS = ["good", "bad", "so", "very", "film", "plot", "não", "猫猫", "the", "it"]
 
 
-def draw(seed: int, rows: int = 80, num_classes: int = 2, noise: float = 0.1):
+def draw(seed: int, rows: int = 80, num_classes: int = 2, noise: float = 0.1, shares=None):
     """Texts of random words that name their class, but for a share of wrong labels."""
     generator = np.random.default_rng(seed)
-    labels = generator.integers(0, num_classes, rows)
+    labels = generator.choice(num_classes, rows, p=shares)
     texts = [" ".join([*generator.choice(WORDS, 6), f"topic{label}"]) for label in labels]
     wrong = generator.random(rows) < noise
     return texts, np.where(wrong, (labels + 1) % num_classes, labels)
 
 
-def pipeline(strength: float, max_features: int = 100_000):
+def pipeline(strength: float = 3, balance: str | None = "balanced", max_features: int = 50_000):
+    words = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), max_features=max_features)
+    characters = TfidfVectorizer(
+        sublinear_tf=True, ngram_range=(3, 5), analyzer="char_wb", min_df=2, max_features=max_features
+    )
     return make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), max_features=max_features),
-        LogisticRegression(C=strength, max_iter=1_000),
+        make_union(words, characters), LogisticRegression(C=strength, class_weight=balance, max_iter=1_000)
     )
 
 
@@ -36,31 +40,47 @@ def pipeline(strength: float, max_features: int = 100_000):
 def test_the_baseline_is_the_pipeline(num_classes):
     texts, labels = draw(0, num_classes=num_classes)
     texts[:2] = ["🙂", ""]  # rows without a word count all the same
-    oracle = pipeline(10, 30).fit(texts, labels).predict_proba(texts)
+    oracle = pipeline(max_features=30).fit(texts, labels).predict_proba(texts)
     baseline = fit_baseline(texts, labels, num_classes, max_features=30)
-    assert len(baseline.vocabulary) == 30
+    assert baseline.characters is not None
+    assert len(baseline.vocabulary) == len(baseline.characters.vocabulary) == 30
     np.testing.assert_allclose(baseline.probabilities(texts), oracle, atol=1e-5)
 
 
-def test_validation_chooses_the_penalty():
+def test_validation_chooses_the_penalty_and_the_weights_of_classes():
     chosen = set()
-    for seed in range(4):
-        texts, labels = draw(seed, rows=50, num_classes=3, noise=0.4)
-        held_texts, held_labels = draw(100 + seed, rows=60, num_classes=3, noise=0.1)
-        fitted = [pipeline(strength).fit(texts, labels) for strength in (1, 10, 30)]
+    for seed in range(6):
+        texts, labels = draw(seed, rows=50, num_classes=3, noise=0.4, shares=[0.6, 0.3, 0.1])
+        held_texts, held_labels = draw(100 + seed, rows=60, num_classes=3, noise=0.1, shares=[0.6, 0.3, 0.1])
+        choices = [(strength, balance) for strength in (1, 3, 10) for balance in ("balanced", None)]
+        fitted = [pipeline(*choice).fit(texts, labels) for choice in choices]
         scores = [float(macro_f1(confusion(held_labels, each.predict(held_texts), 3))) for each in fitted]
         best = int(np.argmax(scores))  # the first of equals
         baseline = fit_baseline(texts, labels, 3, (held_texts, held_labels))
         oracle = fitted[best].predict_proba(held_texts)
         np.testing.assert_allclose(baseline.probabilities(held_texts), oracle, atol=1e-5)
-        chosen.add(best)
-    assert len(chosen) > 1
+        chosen.add(choices[best])
+    assert len({strength for strength, _ in chosen}) > 1
+    assert {balance for _, balance in chosen} == {"balanced", None}
+
+
+def test_many_rows_have_one_penalty(monkeypatch):
+    texts, labels = draw(0, rows=50, num_classes=3, noise=0.4, shares=[0.6, 0.3, 0.1])
+    held_texts, held_labels = draw(100, rows=60, num_classes=3, shares=[0.6, 0.3, 0.1])
+    tried = []
+    real = baseline._fit
+    monkeypatch.setattr(baseline, "_fit", lambda *given: (tried.append(given[3:5]), real(*given))[1])
+    for many, count in ((150, 6), (149, 2)):
+        monkeypatch.setattr(baseline, "_MANY", many)
+        fit_baseline(texts, labels, 3, (held_texts, held_labels))
+        assert len(tried) == count
+        tried.clear()
 
 
 def test_weights_are_those_of_scikit_learn_and_zero_leaves_a_row_out():
     texts, labels = draw(1)
     weights = np.random.default_rng(1).integers(1, 4, len(texts))
-    oracle = pipeline(10).fit(texts, labels, logisticregression__sample_weight=weights).predict_proba(texts)
+    oracle = pipeline().fit(texts, labels, logisticregression__sample_weight=weights).predict_proba(texts)
     weighted = fit_baseline(texts, labels, 2, sample_weight=weights)
     np.testing.assert_allclose(weighted.probabilities(texts), oracle, atol=1e-5)
     more = fit_baseline([*texts, "never"], [*labels, 0], 2, sample_weight=[*weights, 0])
@@ -80,17 +100,30 @@ def test_a_class_without_texts_is_never_likely(present):
     probabilities = fit_baseline(texts, np.array(present)[labels], 5).probabilities(texts)
     missing = sorted(set(range(5)) - set(present))
     assert probabilities[:, missing].max() < 1e-12
-    oracle = pipeline(10).fit(texts, labels).predict_proba(texts)
+    oracle = pipeline().fit(texts, labels).predict_proba(texts)
     np.testing.assert_allclose(probabilities[:, list(present)], oracle, atol=1e-5)
 
 
 @pytest.mark.parametrize("texts", [["🙂", "🙁 🙁", "", "a !"], ["...", "x", "\n", "y z"]])
-def test_texts_without_words_leave_the_share_of_each_class(texts):
+def test_texts_with_nothing_to_count_leave_the_share_of_each_class(texts):
     baseline = fit_baseline(texts, [0, 0, 2, 0], 3, validation=(texts, [0, 0, 2, 0]))
     assert baseline.vocabulary == {}
     assert baseline.probabilities(["🙂", "good film"]) == pytest.approx(np.tile([0.75, 0, 0.25], (2, 1)), abs=1e-7)
     weighted = fit_baseline(texts, [0, 0, 2, 0], 3, sample_weight=[1, 1, 6, 1])
     assert weighted.probabilities([""])[0] == pytest.approx([1 / 3, 0, 2 / 3], abs=1e-7)
+
+
+def test_texts_without_words_are_told_by_their_characters():
+    texts, labels = ["🙂", "🙁", "🙂 !", "🙁 !"], [0, 1, 0, 1]
+    baseline = fit_baseline(texts, labels, 2)
+    assert baseline.characters is None
+    assert baseline.analyzer.unit == "character"
+    assert baseline.logits(["🙂 ?", "🙁 ?"]).argmax(1).tolist() == [0, 1]
+    words = fit_baseline(["ab", "cd", "ab ef", "cd gh"], labels, 2)
+    assert words.characters is not None
+    only = fit_baseline(["abc", "dfg"], [0, 1], 2)  # no n-gram of characters stands in two texts
+    assert only.characters is None
+    assert only.analyzer.unit == "word"
 
 
 def test_one_class_is_the_only_answer():
@@ -102,7 +135,7 @@ def test_a_fit_that_does_not_converge_is_no_warning(monkeypatch):
     monkeypatch.setattr("scriptchain.training.baseline._STEPS", 1)
     texts, labels = draw(4)
     with pytest.warns(ConvergenceWarning):
-        pipeline(10).set_params(logisticregression__max_iter=1).fit(texts, labels)
+        pipeline().set_params(logisticregression__max_iter=1).fit(texts, labels)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit_baseline(texts, labels, 2)

@@ -1,4 +1,4 @@
-"""The linear baseline: TF-IDF of words and word pairs with multinomial logistic regression, scored by numpy alone.
+"""The linear baseline: TF-IDF of words, word pairs and characters with logistic regression, scored by numpy alone.
 
 Counts n-grams as scikit-learn's TfidfVectorizer does, so that a pipeline fitted there predicts the same here.
 Legend: N texts, V n-grams, C classes, K distinct n-grams of one text.
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -28,15 +29,32 @@ _NAMES = ("idf", "coef", "intercept")
 
 
 class Analyzer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a text becomes weighted n-grams; `ngram_range` is the fewest and the most words of one n-gram."""
+    """How a text becomes weighted n-grams; `ngram_range` is the fewest and the most words, or characters, of one."""
 
     lowercase: bool = True
     ngram_range: tuple[int, int] = (1, 2)
     sublinear_tf: bool = True
+    unit: Literal["word", "character"] = "word"
 
     def ngrams(self, text: str) -> Iterator[str]:
-        """The n-grams of a text, words joined by one space; a word is two or more letters, digits or underscores."""
-        words = _WORD.findall(text.lower() if self.lowercase else text)
+        """The n-grams of a text, words joined by one space; a word is two or more letters, digits or underscores.
+
+        N-grams of characters stay inside what stands between white space, with one space on either side of it; what is
+        shorter than an n-gram is one, once.
+        """
+        text = text.lower() if self.lowercase else text
+        return self._of_words(text) if self.unit == "word" else self._of_characters(text)
+
+    def _of_characters(self, text: str) -> Iterator[str]:
+        fewest, most = self.ngram_range
+        for word in text.split():
+            padded = f" {word} "
+            yield from (padded[at : at + fewest] for at in range(max(1, len(padded) - fewest + 1)))
+            for size in range(fewest + 1, min(most, len(padded)) + 1):
+                yield from (padded[at : at + size] for at in range(len(padded) - size + 1))
+
+    def _of_words(self, text: str) -> Iterator[str]:
+        words = _WORD.findall(text)
         fewest, most = self.ngram_range
         for size in range(fewest, min(most, len(words)) + 1):
             if size == 1:
@@ -45,18 +63,25 @@ class Analyzer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 yield from map(" ".join, zip(*(islice(words, start, None) for start in range(size)), strict=False))
 
 
-class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What baseline.json holds: the n-grams in the order of their columns, and the analyzer."""
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The n-grams in the order of their columns, and the analyzer."""
 
     analyzer: Analyzer
     ngrams: list[str]
+
+
+class _Document(_Part, frozen=True, forbid_unknown_fields=True):
+    """What baseline.json holds."""
+
+    characters: _Part | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
     """A fitted baseline; the arrays are held in float32, as they are stored.
 
-    Shapes: `vocabulary` maps V n-grams to their columns; `idf` (V,), `coef` (C, V), `intercept` (C,).
+    Shapes: `vocabulary` maps V n-grams to their columns; `idf` (V,), `coef` (C, V), `intercept` (C,). `characters` is a
+    second part with n-grams and a norm of its own, whose scores are added.
     Raises: ModelError where the parts do not fit each other or hold a number that is not finite.
     """
 
@@ -65,6 +90,7 @@ class Linear:
     coef: NDArray[np.floating]
     intercept: NDArray[np.floating]
     analyzer: Analyzer = field(default_factory=Analyzer)
+    characters: "Linear | None" = None
     _by_ngram: NDArray[np.floating] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,11 +120,12 @@ class Linear:
 
     def files(self) -> dict[str, bytes]:
         """The bytes of `baseline.safetensors` and `baseline.json`; the same baseline always gives the same."""
-        ngrams = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
-        return {
-            TENSORS: to_safetensors({name: getattr(self, name) for name in _NAMES}),
-            DOCUMENT: msgspec.json.encode(_Document(self.analyzer, ngrams)),
-        }
+        arrays, characters = {name: getattr(self, name) for name in _NAMES}, None
+        if (beside := self.characters) is not None:
+            arrays |= {f"characters.{name}": getattr(beside, name) for name in _NAMES}
+            characters = _Part(beside.analyzer, beside._ngrams())
+        document = _Document(self.analyzer, self._ngrams(), characters)
+        return {TENSORS: to_safetensors(arrays), DOCUMENT: msgspec.json.encode(document)}
 
     @classmethod
     def load(cls, content: bytes, document: bytes) -> "Linear":
@@ -107,12 +134,28 @@ class Linear:
         Raises: ModelError where either is damaged or they do not fit each other.
         """
         described = _read_document(document)
-        vocabulary = {ngram: column for column, ngram in enumerate(described.ngrams)}
-        if len(vocabulary) < len(described.ngrams):
-            raise ModelError(f"{DOCUMENT} must hold each n-gram once, got one twice", hint=_HINT)
-        return cls(vocabulary, **_read_tensors(content), analyzer=described.analyzer)
+        parts: list[tuple[str, _Part]] = [("", described)]
+        if described.characters is not None:
+            parts.append(("characters.", described.characters))
+        arrays = _read_tensors(content, [f"{prefix}{name}" for prefix, _ in parts for name in _NAMES])
+        made: Linear | None = None
+        for prefix, part in reversed(parts):
+            vocabulary = {ngram: column for column, ngram in enumerate(part.ngrams)}
+            if len(vocabulary) < len(part.ngrams):
+                raise ModelError(f"{DOCUMENT} must hold each n-gram once, got one twice", hint=_HINT)
+            idf, coef, intercept = (arrays[f"{prefix}{name}"] for name in _NAMES)
+            made = cls(vocabulary, idf, coef, intercept, part.analyzer, made)
+        assert made is not None
+        return made
+
+    def _ngrams(self) -> list[str]:
+        return sorted(self.vocabulary, key=self.vocabulary.__getitem__)
 
     def _score(self, text: str) -> NDArray[np.float64]:
+        own_C = self._score_of_part(text)
+        return own_C if self.characters is None else own_C + self.characters._score_of_part(text)
+
+    def _score_of_part(self, text: str) -> NDArray[np.float64]:
         counts: dict[int, int] = {}
         for column in map(self.vocabulary.get, self.analyzer.ngrams(text)):
             if column is not None:
@@ -134,6 +177,11 @@ def _check(linear: Linear) -> None:
     fewest, most = linear.analyzer.ngram_range
     if classes == 0 or shapes != {"idf": (ngrams,), "coef": (classes, ngrams), "intercept": (classes,)}:
         raise ModelError(f"the baseline's tensors must fit its {ngrams} n-grams, got shapes {shapes}", hint=_HINT)
+    beside = linear.characters
+    if beside is not None and beside.num_classes != classes:
+        raise ModelError(
+            f"the baseline's two parts must score the same {classes} classes, got {beside.num_classes}", hint=_HINT
+        )
     if not all(np.isfinite(getattr(linear, name)).all() for name in _NAMES):
         raise ModelError("the baseline's tensors must be finite, got NaN or infinity", hint=_HINT)
     if not 1 <= fewest <= most:
@@ -147,9 +195,9 @@ def _read_document(document: bytes) -> _Document:
         raise ModelError(f"{DOCUMENT} must describe a baseline, got: {error}", hint=_HINT) from None
 
 
-def _read_tensors(content: bytes) -> dict[str, NDArray[np.float32]]:
+def _read_tensors(content: bytes, names: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     stored = tensors.read(content, TENSORS)
     kinds = {name: str(tensor.dtype) for name, tensor in sorted(stored.items())}
-    if kinds != dict.fromkeys(sorted(_NAMES), "float32"):
-        raise ModelError(f"{TENSORS} must hold {', '.join(_NAMES)} in float32, got {kinds}", hint=_HINT)
+    if kinds != dict.fromkeys(sorted(names), "float32"):
+        raise ModelError(f"{TENSORS} must hold {', '.join(names)} in float32, got {kinds}", hint=_HINT)
     return stored

@@ -2,8 +2,11 @@
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,8 +14,14 @@ from ..errors import DataError
 from ..runtime.linear import Analyzer, Linear
 from ..scoring.metrics import as_labels, confusion, macro_f1, same_rows
 
-_STRENGTHS = (1.0, 10.0, 30.0)  # scikit-learn's C, the inverse of the penalty
-_DEFAULT_STRENGTH = 10.0
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+_STRENGTHS = (1.0, 3.0, 10.0)  # scikit-learn's C, the inverse of the penalty
+_BALANCES: tuple[Literal["balanced"] | None, ...] = ("balanced", None)  # weights of the classes
+_MANY = 500_000  # rows x classes; six fits would take longer than the network
+_CHARACTERS = Analyzer(ngram_range=(3, 5), unit="character")
 _STEPS = 1_000
 _NEVER = -30.0  # logits are centered, so the likeliest is 0 or more: this is a probability under 1e-13
 
@@ -23,13 +32,16 @@ def fit_baseline(
     num_classes: int,
     validation: tuple[Sequence[str], ArrayLike] | None = None,
     seed: int = 0,
-    max_features: int = 100_000,
+    max_features: int = 50_000,
     sample_weight: ArrayLike | None = None,
 ) -> Linear:
-    """TF-IDF and logistic regression on texts and class indices (N,), the penalty chosen by validation macro-F1.
+    """TF-IDF and logistic regression on texts and class indices (N,).
 
-    A class without rows keeps a probability near 0. Where no text has a word, or all rows have one class, the baseline
-    is the share of each class. Rows of weight 0 are left out.
+    Words, pairs of words, and n-grams of 3 to 5 characters that two texts hold, at most `max_features` of each. The
+    penalty, and whether classes weigh the same, are chosen by validation macro-F1; without it C is 3 and they do, and
+    beyond 500,000 rows x classes C is 3.
+    A class without rows keeps a probability near 0. Where nothing can be counted, or all rows have one class, the
+    baseline is the share of each class. Rows of weight 0 are left out.
 
     Raises: DataError where rows, labels or weights do not fit each other, or no row is left.
     """
@@ -40,51 +52,78 @@ def fit_baseline(
     if not kept:
         raise DataError("texts must hold at least one row of positive weight, got none")
     texts, labels_N, weights_N = [texts[row] for row in kept], labels_N[kept], weights_N[kept]
-    analyzer = Analyzer()
-    if len(np.unique(labels_N)) == 1 or not any(any(analyzer.ngrams(text)) for text in texts):
-        return _majority(labels_N, weights_N, num_classes, analyzer)
-    strengths = (_DEFAULT_STRENGTH,) if validation is None else _STRENGTHS
-    candidates = _fit(texts, labels_N, weights_N, num_classes, analyzer, max_features, strengths, seed)
+    views = [] if len(np.unique(labels_N)) == 1 else _views(texts, max_features)
+    if not views:
+        return _majority(labels_N, weights_N, num_classes)
+    features_NV = _counted(views, texts)
     if validation is None:
-        return candidates[0]
-    held_texts, held_labels = validation
+        return _linear(views, _fit(features_NV, labels_N, weights_N, 3.0, "balanced", seed), num_classes)
+    held_NV, held_labels = _counted(views, validation[0]), validation[1]
 
-    def score(linear: Linear) -> float:
-        predicted = linear.logits(held_texts).argmax(axis=1)
-        return float(macro_f1(confusion(held_labels, predicted, num_classes)))
+    def score(model: "LogisticRegression") -> float:
+        return float(macro_f1(confusion(held_labels, model.predict(held_NV), num_classes)))
 
-    return max(candidates, key=score)  # of equals the first: the stronger penalty
+    choices = product(_STRENGTHS if len(texts) * num_classes <= _MANY else [3.0], _BALANCES)
+    models = [_fit(features_NV, labels_N, weights_N, strength, balance, seed) for strength, balance in choices]
+    return _linear(views, max(models, key=score), num_classes)  # of equals the first: the stronger penalty
+
+
+def _views(texts: Sequence[str], max_features: int) -> list[tuple[Analyzer, "TfidfVectorizer"]]:
+    """Words and characters, each where there are any in these texts."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    found = []
+    for analyzer, fewest in ((Analyzer(), 1), (_CHARACTERS, 2)):
+        vectorizer = TfidfVectorizer(
+            analyzer="word" if analyzer.unit == "word" else "char_wb", lowercase=analyzer.lowercase, min_df=fewest,
+            ngram_range=analyzer.ngram_range, sublinear_tf=analyzer.sublinear_tf, max_features=max_features,
+        )  # fmt: skip
+        with suppress(ValueError):  # not one n-gram, or none in enough texts
+            found.append((analyzer, vectorizer.fit(texts)))
+    return found
+
+
+def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequence[str]) -> Any:
+    """All n-grams' weights in the texts, (N, V), sparse."""
+    from scipy.sparse import hstack
+
+    return hstack([vectorizer.transform(texts) for _, vectorizer in views], format="csr")
 
 
 def _fit(
-    texts: Sequence[str],
+    features_NV: Any,
     labels_N: NDArray[np.int64],
     weights_N: NDArray[np.float64],
-    num_classes: int,
-    analyzer: Analyzer,
-    max_features: int,
-    strengths: Sequence[float],
+    strength: float,
+    balance: Literal["balanced"] | None,
     seed: int,
-) -> list[Linear]:
+) -> "LogisticRegression":
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits  # scikit-learn's own dependency
 
-    vectorizer = TfidfVectorizer(**msgspec.structs.asdict(analyzer), max_features=max_features)
-    features_NV = vectorizer.fit_transform(texts)
-    vocabulary = {ngram: int(column) for ngram, column in vectorizer.vocabulary_.items()}
-    fitted = []
-    for strength in strengths:
-        model = LogisticRegression(C=strength, max_iter=_STEPS, random_state=seed)
-        # one thread: its sums do not depend on the machine, and lbfgs on sparse rows is up to ten times slower on more
-        with threadpool_limits(limits=1), warnings.catch_warnings():
-            # after 1,000 steps the weights are as good as they get, and a user can do nothing about the rest
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(features_NV, labels_N, sample_weight=weights_N)
-        coef, intercept = _every_class(model.classes_, model.coef_, np.asarray(model.intercept_), num_classes)
-        fitted.append(Linear(vocabulary, vectorizer.idf_, coef, intercept, analyzer))
-    return fitted
+    model = LogisticRegression(C=strength, class_weight=balance, max_iter=_STEPS, random_state=seed)
+    # one thread: its sums do not depend on the machine, and lbfgs on sparse rows is up to ten times slower on more
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        # after 1,000 steps the weights are as good as they get, and a user can do nothing about the rest
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(features_NV, labels_N, sample_weight=weights_N)
+
+
+def _linear(
+    views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], model: "LogisticRegression", num_classes: int
+) -> Linear:
+    """The fitted model as numpy scores it: a part for each view, the intercept in the first."""
+    coef, intercept = _every_class(model.classes_, model.coef_, np.asarray(model.intercept_), num_classes)
+    ends = np.cumsum([len(vectorizer.vocabulary_) for _, vectorizer in views])
+    parts = [
+        Linear(
+            {ngram: int(column) for ngram, column in vectorizer.vocabulary_.items()}, vectorizer.idf_, own,
+            intercept if number == 0 else np.zeros(num_classes), analyzer,
+        )
+        for number, ((analyzer, vectorizer), own) in enumerate(zip(views, np.split(coef, ends[:-1], 1), strict=True))
+    ]  # fmt: skip
+    return parts[0] if len(parts) == 1 else replace(parts[0], characters=parts[1])
 
 
 def _every_class(
@@ -99,13 +138,11 @@ def _every_class(
     return all_coef, all_intercept
 
 
-def _majority(
-    labels_N: NDArray[np.int64], weights_N: NDArray[np.float64], num_classes: int, analyzer: Analyzer
-) -> Linear:
+def _majority(labels_N: NDArray[np.int64], weights_N: NDArray[np.float64], num_classes: int) -> Linear:
     weight_C = np.bincount(labels_N, weights=weights_N, minlength=num_classes)
     intercept = np.full(num_classes, _NEVER)
     np.log(weight_C / weight_C.sum(), out=intercept, where=weight_C > 0)
-    return Linear({}, np.zeros(0), np.zeros((num_classes, 0)), intercept, analyzer)
+    return Linear({}, np.zeros(0), np.zeros((num_classes, 0)), intercept)
 
 
 def _weights(sample_weight: ArrayLike | None, rows: int) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from .state import State
 FORMAT = 1
 KEPT = 3
 EVERY = 30.0  # seconds
-SHARE = 0.02  # of the time at most is spent on saving
+SHARE = 0.01  # of the time at most is spent on saving between the first checkpoint and the last
 _SUFFIX = ".safetensors"
 
 
