@@ -276,7 +276,7 @@ def a_file(header: object, content: bytes = b"") -> bytes:
          "m: the dtype of 'a' must be one of F64, F32, F16, I64, I32, U8, BOOL, got 'F4'"),
         (a_file({"a": {"dtype": "BOOL", "shape": [1], "data_offsets": [0, 1]}}, b"2"),
          "m: 'a' must hold 0 and 1, got another byte"),
-        (a_file({"a": {"dtype": "BOOL", "shape": [1], "data_offsets": [0, 1]}}, b"1234"),
+        (a_file({"a": {"dtype": "BOOL", "shape": [1], "data_offsets": [0, 1]}}, b"\x01234"),
          "m must hold 1 bytes of tensors, got 4"),
     ],
     ids=["header", "dtype", "byte", "more"],
