@@ -94,7 +94,8 @@ class Classifier:
         """Trains from scratch on texts and labels: lists, arrays, or columns of pandas or polars.
 
         Without `labels`, `texts` is a frame, a `datasets.Dataset`, rows as dicts or a file, with a column of each.
-        Without `validation` a recipe with `patience` holds out a tenth of the texts for it.
+        Without `validation` a recipe with `patience` holds out a tenth of the texts for it. These also say how sure the
+        answers may be: `predict_proba` is scaled by their temperature.
 
         *Raises*: DataError for rows that cannot be trained on, ConfigError for a config that cannot work,
         DivergedError if the loss is no longer finite, MissingExtraError without the [train] extra.
@@ -139,6 +140,7 @@ class Classifier:
             from .training.estimate import refuse_what_cannot_fit
             from .training.loop import fit
             from .training.seed import seeded
+            from .training.temperature import scale
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training ({error.name})", "train") from None
         if self.threads is not None:
@@ -166,6 +168,9 @@ class Classifier:
                 network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop,
                 checkpoints=kept, finish=finish,
             )  # fmt: skip
+        if validation is not None and not outcome.interrupted:
+            truth = labels.index(_required(validation.labels))
+            outcome.temperature = scale(network, tokenizer, validation.texts, truth)
         self._state = _Fitted(config, labels, tokenizer, network, train, validation, outcome)
         return outcome
 

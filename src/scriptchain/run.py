@@ -194,6 +194,7 @@ class _Job:
             "kept_epoch": outcome.kept_epoch,
             "validation": {key.removeprefix("validation_"): kept[key] for key in kept if key.startswith("validation_")},
             "training_seconds": outcome.seconds,
+            "temperature": outcome.temperature,
             **{key: value for key, value in scored.data.items() if key not in ("model", "rows")},
         }
         title = f"{Path(self.name).name}: {len(self.splits.test):,} test rows, scored once"

@@ -22,10 +22,11 @@ SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--devic
 
 EVALUATION = {
     "file", "unknown_labels", "truncated", "metrics", "baselines", "data_needs_order", "model_uses_order", "leaks",
-    "per_class", "confusion", "reliability", "worst_errors",
+    "per_class", "confusion", "reliability", "log_loss", "brier_score", "worst_errors",
 }  # fmt: skip
 TRAINING = EVALUATION | {
-    "model", "rows", "seed", "metrics_split", "kept_epoch", "validation", "training_seconds", "seconds", "check",
+    "model", "rows", "seed", "metrics_split", "kept_epoch", "validation", "training_seconds", "temperature", "seconds",
+    "check",
 }  # fmt: skip
 CHECK = {
     "rows", "classes", "balance", "lengths", "duplicates", "near_duplicates", "conflicts", "leaks", "label_variants",

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from scriptchain.errors import DataError
 from scriptchain.scoring.calibration import (
+    brier_score,
     calibration_interval,
     expected_calibration_error,
+    log_loss,
     reliability,
+    temperature,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -120,3 +123,82 @@ def test_what_is_no_probability_is_refused(probabilities, truth, bins, message):
     with pytest.raises(DataError) as error:
         expected_calibration_error(probabilities, truth, bins)
     assert str(error.value) == message
+
+
+# --- proper scores and temperature ------------------------------------------------------------------------------------
+
+
+@given(SEEDS)
+def test_log_loss_and_brier_score_are_those_of_scikit_learn(seed):
+    from sklearn.metrics import brier_score_loss
+    from sklearn.metrics import log_loss as oracle
+
+    probabilities, truth = draw(seed, rows=20)
+    assert log_loss(probabilities, truth) == pytest.approx(oracle(truth, probabilities, labels=range(4)))
+    wanted = brier_score_loss(truth, probabilities, labels=range(4), scale_by_half=False)
+    assert brier_score(probabilities, truth) == pytest.approx(wanted)
+
+
+def smoothed_loss(logits, truth, sharpness: float) -> float:
+    """What `temperature` minimises, row by row."""
+    doubt, classes = 1 / (len(truth) + 2), logits.shape[1]
+    total = 0.0
+    for row, right in zip(logits * sharpness, truth, strict=True):
+        logs = row - row.max() - math.log(sum(math.exp(one - row.max()) for one in row))
+        total -= (1 - doubt) * logs[right] + doubt * sum(logs) / classes
+    return total
+
+
+@given(SEEDS, st.floats(0.3, 3.0))
+@settings(max_examples=20)
+def test_the_temperature_has_the_least_loss(seed, trust):
+    stated, truth = draw(seed, trust=trust)
+    logits = np.log(stated)
+    found = temperature(logits, truth)
+    least = smoothed_loss(logits, truth, 1 / found)
+    assert all(least <= smoothed_loss(logits, truth, by / found) for by in (0.9, 0.99, 1.01, 1.1))
+
+
+@given(SEEDS, st.floats(0.1, 10.0))
+def test_logits_that_are_twice_as_sure_are_divided_by_twice_as_much(seed, by):
+    stated, truth = draw(seed)
+    logits = np.log(stated)
+    assert temperature(by * logits + 3, truth) == pytest.approx(by * temperature(logits, truth), rel=1e-6)
+
+
+def test_a_model_that_is_too_sure_is_calibrated_by_it():
+    stated, truth = draw(0, rows=4_000, trust=2.5)
+    logits = np.log(stated)
+    found = temperature(logits, truth)
+    assert found == pytest.approx(2.5, rel=0.05)
+    scaled = np.exp(logits / found)
+    scaled /= scaled.sum(axis=1, keepdims=True)
+    assert expected_calibration_error(scaled, truth) < expected_calibration_error(stated, truth) / 3
+
+
+@pytest.mark.parametrize("rows", [1, 10, 1_000])
+def test_rows_that_are_all_right_are_as_sure_as_so_many_rows_can_say(rows):
+    logits = np.tile([[1.0, -1.0]], (rows, 1))
+    found = temperature(logits, np.zeros(rows, int))
+    right = 1 / (1 + math.exp(-2 / found))
+    assert right == pytest.approx(1 - 1 / (rows + 2) / 2, abs=1e-6)
+
+
+def test_logits_that_tell_nothing_are_left_and_wrong_ones_are_made_unsure():
+    assert temperature(np.zeros((5, 3)), [0, 1, 2, 0, 1]) == 1.0
+    assert temperature([[3.0, 0.0]], [1]) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("logits", "truth", "message"),
+    [
+        ([1.0, 2.0], [0], "logits must be finite rows x classes, got shape (2,)"),
+        ([[1.0, math.nan]], [0], "logits must be finite rows x classes, got shape (1, 2)"),
+        ([[1.0, 2.0]], [2], "truth must be class indices from 0 to 1, got 2"),
+        ([[1.0, 2.0]], [0, 1], "truth must have as many rows as logits (1), got 2"),
+    ],
+)
+def test_temperatures_of_what_is_no_logit_are_refused(logits, truth, message):
+    with pytest.raises(DataError) as caught:
+        temperature(logits, truth)
+    assert str(caught.value) == message

@@ -10,7 +10,7 @@ from ..data.labels import Labels
 from ..data.records import Records
 from ..errors import DataError, ModelError, UsageError
 from ..report import Report, Table, percent, shown, with_interval
-from ..scoring.calibration import calibration_interval, reliability
+from ..scoring.calibration import brier_score, calibration_interval, log_loss, reliability
 from ..scoring.intervals import accuracy_interval, macro_f1_interval, mcnemar, paired_difference
 from ..scoring.invariance import invariance as flips
 from ..scoring.metrics import confusion, per_class
@@ -71,6 +71,8 @@ def evaluate(
         "per_class": _per_class(model.labels, truth, predicted),
         "confusion": {"labels": list(model.labels.names), "rows": confusion(truth, predicted, num_classes).tolist()},
         "reliability": reliability(probabilities, truth),
+        "log_loss": log_loss(probabilities, truth),
+        "brier_score": brier_score(probabilities, truth),
         "worst_errors": _worst_errors(model.labels, records, truth, probabilities),
     }
     if invariance:
@@ -275,7 +277,8 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
         sure = "is better than" if lead["high"] < 0 else "scores higher than"
         body.append(f"note: TF-IDF + logistic regression {sure} this model here; it may be all that you need")
     body += [
-        f"calibration error: {with_interval(metrics['calibration_error'])}",
+        f"calibration error: {with_interval(metrics['calibration_error'])}; "
+        f"log loss {data['log_loss']:.3f}, Brier score {data['brier_score']:.3f}",
         f"leaks: {leaks['rows']:,} rows stand in the training set"
         + (f"; without them {_without(leaks)}" if leaks["rows"] else ""),
         f"data needs order: shuffling the words costs {order['value']:.1f} points of accuracy "

@@ -1,8 +1,9 @@
-"""Does 80 % sure mean right in 80 % of the rows? Top-label calibration, log loss and Brier score.
+"""Does 80 % sure mean right in 80 % of the rows? Top-label calibration, log loss, Brier score, temperature.
 
 Legend: N rows, C classes, B bins of confidence.
 """
 
+import math
 from typing import TypedDict
 
 import numpy as np
@@ -16,6 +17,7 @@ BINS = 15
 _RESAMPLES = 1_000
 _FEWEST_RESAMPLES = 200  # whatever the rows
 _WORK = 100_000_000  # rows drawn in all: a second or two
+_WIDEST = math.log(100)  # a temperature beyond it says nothing but "surely" or "no idea"
 _ROUNDING = 1e-5  # a float32 softmax is this far from summing to 1
 
 
@@ -62,6 +64,56 @@ def calibration_interval(
     mean = float(confidence_N.mean())
     interval["high"] = max(interval["high"], abs(mean - possible["low"]), abs(mean - possible["high"]))
     return interval
+
+
+def log_loss(probabilities: ArrayLike, truth: ArrayLike) -> float:
+    """The mean of -log of the probability of the true class, in nats; probabilities under 1e-12 count as that.
+
+    Shapes: probabilities (N, C), truth (N,).
+    """
+    probabilities_NC, truth_N = _checked(probabilities, truth)
+    return float(-np.log(np.maximum(probabilities_NC[np.arange(len(truth_N)), truth_N], 1e-12)).mean())
+
+
+def brier_score(probabilities: ArrayLike, truth: ArrayLike) -> float:
+    """The mean squared distance from the truth, summed over the classes: 0 is perfect, 2 the worst. Source: Brier 1950.
+
+    Shapes: probabilities (N, C), truth (N,).
+    """
+    probabilities_NC, truth_N = _checked(probabilities, truth)
+    return float(((probabilities_NC - np.eye(probabilities_NC.shape[1])[truth_N]) ** 2).sum(axis=1).mean())
+
+
+def temperature(logits: ArrayLike, truth: ArrayLike) -> float:
+    """The number that logits (N, C) must be divided by for the least log loss on truth (N,); above 1 for the too sure.
+
+    Where every row is right the least loss would be at 0, the surest of all. So the truth is as sure as N rows can make
+    it, one row in N + 2 going to all classes alike. Between 1/100 and 100, and 1 where logits tell no class apart.
+    Source: Guo et al. 2017, arXiv 1706.04599; for the truth Platt 1999.
+    """
+    logits_NC = np.asarray(logits, np.float64)
+    if logits_NC.ndim != 2 or logits_NC.size == 0 or not np.isfinite(logits_NC).all():
+        raise DataError(f"logits must be finite rows x classes, got shape {logits_NC.shape}")
+    truth_N = as_labels(truth, logits_NC.shape[1], "truth")
+    same_rows(logits=logits_NC, truth=truth_N)
+    rows = len(logits_NC)
+    centered_NC = logits_NC - logits_NC.mean(axis=1, keepdims=True)
+    if not centered_NC.any():
+        return 1.0
+    doubt = 1 / (rows + 2)
+    wanted = (1 - doubt) * centered_NC[np.arange(rows), truth_N].sum()  # centered: the classes alike add nothing
+
+    def slope(sharpness: float) -> float:
+        """Of the loss, which is convex in 1 / temperature."""
+        scaled_NC = sharpness * centered_NC
+        raised_NC = np.exp(scaled_NC - scaled_NC.max(axis=1, keepdims=True))
+        return float((raised_NC * centered_NC).sum(axis=1) @ (1 / raised_NC.sum(axis=1))) - wanted
+
+    low, high = -_WIDEST, _WIDEST  # of the sharpness' logarithm
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if slope(math.exp(middle)) > 0 else (middle, high)
+    return math.exp(-(low + high) / 2)
 
 
 def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> list[Bin]:

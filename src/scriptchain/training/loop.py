@@ -42,13 +42,15 @@ class Examples:
 @dataclass
 class Outcome:
     """What training left behind beside the weights: a record an epoch, the epoch whose weights were kept, the steps
-    that were taken, the seconds that they took, and whether it was stopped from outside."""
+    that were taken, the seconds that they took, whether it was stopped from outside, and what the logits were divided
+    by afterwards (`training.temperature`)."""
 
     history: list[dict[str, Any]] = field(default_factory=list)
     kept_epoch: int = 0
     step: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    temperature: float = 1.0
 
 
 def fit(
