@@ -22,7 +22,8 @@ SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--devic
 
 EVALUATION = {
     "file", "unknown_labels", "truncated", "metrics", "baselines", "data_needs_order", "model_uses_order", "leaks",
-    "per_class", "confusion", "reliability", "log_loss", "brier_score", "worst_errors",
+    "per_class", "confusion", "reliability", "log_loss", "brier_score", "selective",
+    "worst_errors",
 }  # fmt: skip
 TRAINING = EVALUATION | {
     "model", "rows", "seed", "metrics_split", "kept_epoch", "validation", "training_seconds", "temperature", "seconds",

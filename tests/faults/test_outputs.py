@@ -224,6 +224,30 @@ def test_b1_fifty_kills(tiny_run, tmp_path):
     sys.stderr.write(f"\n{struck} kills in {runs} bulk runs of 20,000 rows: the same bytes each time\n")
 
 
+def test_an_answer_that_is_not_sure_enough_has_no_label(predict, tmp_path):
+    rows = tmp_path / "rows.txt"
+    rows.write_text("".join(f"{text}\n" for text in sentences(40)), "utf-8")
+
+    def answers(name: str, *more: str) -> list[dict]:
+        assert predict("--file", rows, "--output", tmp_path / name, *more) == (0, "")
+        if name.endswith("csv"):
+            with (tmp_path / name).open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        return [json.loads(line) for line in (tmp_path / name).read_text("utf-8").splitlines()]
+
+    whole = answers("whole.jsonl")
+    bound = sorted(row["score"] for row in whole)[20]
+    for name, none in (("some.jsonl", None), ("some.csv", "")):
+        some = answers(name, "--abstain-below", str(bound))
+        for row, before in zip(some, whole, strict=True):
+            assert row["label"] == (before["label"] if before["score"] >= bound else none)
+            assert (row["text"], float(row["score"])) == (before["text"], before["score"])
+        assert 0 < sum(row["label"] == none for row in some) < 40
+    code, said = predict("--file", rows, "--output", tmp_path / "odd.jsonl", "--abstain-below", "1.5")
+    assert code == 2
+    assert "--abstain-below" in said
+
+
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_b3_a_text_that_is_a_formula_does_not_run(sign, predict, tmp_path):
     rows = tmp_path / "rows.jsonl"

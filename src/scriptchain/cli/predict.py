@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ..data.records import Row
     from ..runtime.session import Session
 
-Answer = tuple["Row | DataError", str, list[float]]
+Answer = tuple["Row | DataError", str | None, list[float]]
 Writer = Callable[[Sequence[Answer], bool], str]
 
 app = new_app()
-CHUNK = 2048
+CHUNK, DIGITS = 2048, 6  # rows at a time, decimal places of a score
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # how a spreadsheet knows one
 
 
@@ -46,6 +46,9 @@ def predict(
         bool, typer.Option("--resume", help="Go on with the unfinished --output, to the same bytes.")
     ] = False,
     all_scores: Annotated[bool, typer.Option("--all", help="The probability of every class too.")] = False,
+    abstain_below: Annotated[
+        float, typer.Option(min=0, max=1, help="No label where the score is lower; `evaluate` says how sure is enough.")
+    ] = 0.0,
     id_column: Annotated[str | None, typer.Option(help="Column to copy as `id`.")] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="CSV: leave texts that a spreadsheet would run as formulas as they are.")
@@ -74,7 +77,8 @@ def predict(
     names = session.labels.names if all_scores else ()
     as_csv = output is not None and output.suffix == ".csv"
     write = _csv_lines(names, id_column is not None, raw) if as_csv else _json_lines(names, id_column is not None)
-    job = {"model": _identity(session.bundle.manifest.files), "--all": all_scores, "--id-column": id_column,
+    job = {"model": _identity(session.bundle.manifest.files), "--all": all_scores, "--abstain-below": abstain_below,
+           "--id-column": id_column,
            "--raw": raw, "--text-column": text_column, "--encoding": encoding}  # fmt: skip
     tally = _Tally()
     unfinished = nullcontext() if output is None else Unfinished(output, job, resume=resume, force=force)
@@ -82,9 +86,10 @@ def predict(
         for number, chunk in enumerate(iter(lambda: list(islice(incoming, CHUNK)), [])):
             tally.add(chunk)
             if growing is None:
-                sys.stdout.write(write(_answers(session, chunk), number == 0))
+                sys.stdout.write(write(_answers(session, chunk, abstain_below), number == 0))
             elif growing.wants([str(row) for row in chunk]):
-                growing.append(write(_answers(session, chunk), number == 0).encode("utf-8", "backslashreplace"))
+                answers = _answers(session, chunk, abstain_below)
+                growing.append(write(answers, number == 0).encode("utf-8", "backslashreplace"))
         tally.end(file or "standard input")
         if growing is not None:
             growing.finish()
@@ -112,31 +117,33 @@ def _identity(files: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).hexdigest()[:16]
 
 
-def _answers(session: "Session", chunk: Sequence["Row | DataError"]) -> list[Answer]:
-    """Each row with its label and scores; a bad row without."""
+def _answers(session: "Session", chunk: Sequence["Row | DataError"], abstain_below: float) -> list[Answer]:
+    """Each row with its label and scores; one that is not sure enough without a label, a bad row without both."""
     good = [row.text for row in chunk if not isinstance(row, DataError)]
     scores = iter(session.probabilities(good) if good else ())
     names = session.labels.names
     found: list[Answer] = []
     for row in chunk:
         if isinstance(row, DataError):
-            found.append((row, "", []))
+            found.append((row, None, []))
         else:
             one = next(scores)
-            found.append((row, names[int(one.argmax())], [float(score) for score in one]))
+            sure = round(float(one.max()), DIGITS) >= abstain_below  # as it is written: who read it there means that
+            label = names[int(one.argmax())] if sure else None
+            found.append((row, label, [float(score) for score in one]))
     return found
 
 
 def _json_lines(names: Sequence[str], with_id: bool) -> Writer:
     """A line a row; `names` are the classes whose scores are added."""
 
-    def line(row: "Row | DataError", label: str, scores: list[float]) -> dict[str, Any]:
+    def line(row: "Row | DataError", label: str | None, scores: list[float]) -> dict[str, Any]:
         if isinstance(row, DataError):
             return {"error": row.message}
         told: dict[str, Any] = {"id": row.label} if with_id else {}
-        told |= {"text": row.text, "label": label, "score": round(max(scores), 6)}
+        told |= {"text": row.text, "label": label, "score": round(max(scores), DIGITS)}
         if names:
-            told["scores"] = {name: round(value, 6) for name, value in zip(names, scores, strict=True)}
+            told["scores"] = {name: round(value, DIGITS) for name, value in zip(names, scores, strict=True)}
         return told
 
     return lambda answers, _: "".join(json.dumps(line(*answer), ensure_ascii=False) + "\n" for answer in answers)
@@ -148,12 +155,12 @@ def _csv_lines(names: Sequence[str], with_id: bool, raw: bool) -> Writer:
     def safe(text: str | None) -> str:
         return f"'{text}" if text and not raw and text.startswith(FORMULA) else text or ""
 
-    def cells(row: "Row | DataError", label: str, scores: list[float]) -> list[str]:
+    def cells(row: "Row | DataError", label: str | None, scores: list[float]) -> list[str]:
         if isinstance(row, DataError):
             return [*[""] * (with_id + 3 + len(names)), safe(row.message)]
         shown = [max(scores), *(scores if names else ())]
         ids = [safe(row.label)] if with_id else []
-        return [*ids, safe(row.text), safe(label), *(f"{score:.6f}" for score in shown), ""]
+        return [*ids, safe(row.text), safe(label), *(f"{score:.{DIGITS}f}" for score in shown), ""]
 
     def line(cells: Sequence[str]) -> str:
         target = io.StringIO(newline="")

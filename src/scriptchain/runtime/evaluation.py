@@ -1,5 +1,6 @@
 """What a model is worth on labelled rows: one evaluation for the command line, Python and training's own report."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ from ..scoring.intervals import accuracy_interval, macro_f1_interval, mcnemar, p
 from ..scoring.invariance import invariance as flips
 from ..scoring.metrics import confusion, per_class
 from ..scoring.order import order_effect, shuffle_words
+from ..scoring.selective import Selective, selective
 from .session import softmax
 
 WORST = 10
@@ -73,6 +75,7 @@ def evaluate(
         "reliability": reliability(probabilities, truth),
         "log_loss": log_loss(probabilities, truth),
         "brier_score": brier_score(probabilities, truth),
+        "selective": selective(probabilities, truth),
         "worst_errors": _worst_errors(model.labels, records, truth, probabilities),
     }
     if invariance:
@@ -287,6 +290,7 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
         f"{data['model_uses_order']['logit_distance']:.3f} of their size",
         f"truncated texts: {data['truncated']:,}",
     ]
+    body.append(_sure_enough(data["selective"]))
     if "invariance" in data:
         body += _invariance_tables(data["invariance"])
     classes = [
@@ -306,6 +310,19 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
         ]  # fmt: skip
         body.append(Table("most confident errors", ["line", "label", "predicted", "score", "text"], errors))
     return body
+
+
+def _sure_enough(found: list[Selective]) -> Table:
+    rows = []
+    for one in found:
+        threshold, answered, right = one["threshold"], one["answered"], one["right"]
+        if threshold is None or answered is None or right is None:
+            rows.append([percent(one["precision"]), "these rows do not show it", "", ""])
+        else:
+            score = math.ceil(1000 * threshold) / 1000  # rounded down it would promise too much
+            rows.append([percent(one["precision"]), f"{score:.3f}", percent(answered), with_interval(right)])
+    return Table("sure enough", ["wanted precision", "score of at least", "texts answered", "right of them"], rows,
+                 note="predict --abstain-below SCORE leaves the others without a label")  # fmt: skip
 
 
 def _skipped(rows: int) -> str:

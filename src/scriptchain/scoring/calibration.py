@@ -36,7 +36,7 @@ def expected_calibration_error(probabilities: ArrayLike, truth: ArrayLike, bins:
 
     Shapes: probabilities (N, C), truth (N,). Source: Guo et al. 2017, arXiv 1706.04599.
     """
-    confidence_N, right_N = _top_label(probabilities, truth)
+    confidence_N, right_N = confidences(probabilities, truth)
     return _error(_bin_of(confidence_N, bins), right_N - confidence_N)
 
 
@@ -48,7 +48,7 @@ def calibration_interval(
     Resampling adds noise to every bin and the error counts noise as error, so the interval leans upward. Where every
     row is right, or wrong, the upper bound also allows for the accuracy that Wilson's interval leaves possible.
     """
-    confidence_N, right_N = _top_label(probabilities, truth)
+    confidence_N, right_N = confidences(probabilities, truth)
     bin_N, gap_N = _bin_of(confidence_N, bins), right_N - confidence_N
     rows = len(gap_N)
     generator = np.random.default_rng(seed)
@@ -116,9 +116,15 @@ def temperature(logits: ArrayLike, truth: ArrayLike) -> float:
     return math.exp(-(low + high) / 2)
 
 
+def confidences(probabilities: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The score of each row's answer, and whether it is right: (N,), (N,). Shapes: probabilities (N, C), truth (N,)."""
+    probabilities_NC, truth_N = _checked(probabilities, truth)
+    return probabilities_NC.max(axis=1), probabilities_NC.argmax(axis=1) == truth_N
+
+
 def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) -> list[Bin]:
     """The bins that hold rows, from low to high confidence: the points of a reliability diagram."""
-    confidence_N, right_N = _top_label(probabilities, truth)
+    confidence_N, right_N = confidences(probabilities, truth)
     bin_N, edges = _bin_of(confidence_N, bins), _edges(bins)
     return [
         {
@@ -141,11 +147,6 @@ def _checked(probabilities: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.flo
     truth_N = as_labels(truth, probabilities_NC.shape[1], "truth")
     same_rows(probabilities=probabilities_NC, truth=truth_N)
     return probabilities_NC, truth_N
-
-
-def _top_label(probabilities: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    probabilities_NC, truth_N = _checked(probabilities, truth)
-    return probabilities_NC.max(axis=1), probabilities_NC.argmax(axis=1) == truth_N
 
 
 def _edges(bins: int) -> NDArray[np.float64]:
