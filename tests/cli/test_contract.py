@@ -278,6 +278,14 @@ def test_without_a_row_that_is_new_there_is_no_honest_figure(tiny_run, tiny_data
     assert document(capsys.readouterr().out)["leaks"] == {"rows": 128, "metrics_without": None}
 
 
+def test_what_a_file_was_read_as_is_said_once(tmp_path, capsys):
+    rows = "".join(f"{text},{label}\n" for text, label in zip(*generate("negation", "train", 60), strict=True))
+    (tmp_path / "rows.csv").write_text(f"sentence,target\n{rows}", "utf-8")
+    assert run(["train", str(tmp_path / "rows.csv"), "--output", str(tmp_path / "run"), *SETTINGS]) == 0
+    err = capsys.readouterr().err
+    assert [err.count(f"{role} column: ") for role in ("text", "label")] == [1, 1]
+
+
 def test_invariance_is_counted_where_it_is_asked_for(tiny_run, tiny_data, capsys):
     assert run(["evaluate", str(tiny_run), str(tiny_data), "--invariance", "--json"]) == 0
     data = document(capsys.readouterr().out)
