@@ -154,6 +154,17 @@ def test_extras_that_are_not_installed(use, library, modules, what, extra, tmp_p
     assert err.splitlines()[-1] == message
 
 
+def test_a_learning_curve_without_scikit_learn(monkeypatch, capsys):
+    def fit(*_, **__):
+        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
+
+    monkeypatch.setattr("scriptchain.training.learning_curve.fit_baseline", fit)
+    assert run(["check", "emotions", "--learning-curve"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --learning-curve (sklearn) needs the [train] extra; hint: pip install 'scriptchain[train]'\n"
+    )
+
+
 # --- data -----------------------------------------------------------------------------------------------------------
 
 

@@ -1,11 +1,15 @@
 """`scriptchain check FILE`: what is wrong with the data, before a model is trained on it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import DataError
+from ..errors import DataError, MissingExtraError
+from ..report import Report
 from .options import DataFile, Encoding, Json, LabelColumn, OnBadRow, TextColumn, new_app, show
+
+if TYPE_CHECKING:
+    from ..data.records import Records
 
 app = new_app()
 
@@ -19,6 +23,9 @@ def check(
     model: Annotated[
         str | None, typer.Option(metavar="DIR", help="Count lengths in this model's tokens instead of words.")
     ] = None,
+    learning_curve: Annotated[
+        bool, typer.Option("--learning-curve", help="Fit the linear baseline on parts of FILE: would more labels help?")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 3 if anything was found.")] = False,
     text_column: TextColumn = None,
     label_column: LabelColumn = None,
@@ -41,6 +48,19 @@ def check(
 
         lengths = Bundle(Path(model)).tokenizer.lengths
     report = check_records(records, other, lengths)
+    if learning_curve:
+        curve = _curve(records)
+        both = {**report.data, "learning_curve": curve.to_dict()}
+        report = Report(report.title, both, [*report.body, *curve.body])
     show(report, json)
     if strict and not report["clean"]:
         raise DataError(f"{file} must be clean under --strict, got findings", hint="see the report above")
+
+
+def _curve(records: "Records") -> Report:
+    from ..training.learning_curve import learning_curve
+
+    try:
+        return learning_curve(records, progress=lambda line: typer.echo(line, err=True))
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"--learning-curve ({error.name})", "train") from None

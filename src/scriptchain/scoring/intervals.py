@@ -159,7 +159,7 @@ def mean_interval(values: Sequence[float]) -> MeanInterval:
     if len(values) == 1:
         return {"value": mean, "low": math.nan, "high": math.nan, "sd": math.nan}
     sd = stdev(values)
-    half = _t_quantile(len(values) - 1) * sd / math.sqrt(len(values))
+    half = t_quantile(len(values) - 1) * sd / math.sqrt(len(values))
     return {"value": mean, "low": mean - half, "high": mean + half, "sd": sd}
 
 
@@ -217,7 +217,7 @@ def _union(interval: Interval, other: Interval) -> Interval:
     }
 
 
-def _t_quantile(freedom: int) -> float:
+def t_quantile(freedom: int) -> float:
     """The point that Student's |t| stays under with 95 % probability, by bisection on its angle."""
     low, high = 0.0, math.pi / 2
     for _ in range(60):
