@@ -129,6 +129,19 @@ def test_models_of_other_classes_are_not_compared():
     assert str(caught.value) == ("two models must have the same classes to be compared, got ant, bee, cat and ant, bee")
 
 
+def test_how_sure_is_sure_enough_is_a_table_or_a_sentence():
+    texts, truth, said = some_rows(400)
+    right = [text for text, t, s in zip(texts, truth, said, strict=True) if t == s]
+    answers = [text.split()[0] for text in right]
+    (table,) = (part for part in evaluate(Scripted(), from_python(right, answers), name="m").body
+                if isinstance(part, Table) and part.title == "sure enough")  # fmt: skip
+    assert [row[0] for row in table.rows] == ["80.0 %", "90.0 %", "95.0 %", "99.0 %"]
+    assert table.rows[0][2] == "100.0 %"
+    assert table.rows[3][1] == "these rows do not show it"
+    few = evaluate(Scripted(), from_python(texts[:9], truth[:9]), name="m").body
+    assert "sure enough: no score shows on these rows that 80.0 % of the answers are right" in few
+
+
 def test_rows_without_labels_or_with_unknown_ones_are_refused():
     with pytest.raises(DataError, match="texts must have labels to be evaluated; hint: --label-column NAME"):
         evaluate(Scripted(), from_python(["ant"]), name="m")

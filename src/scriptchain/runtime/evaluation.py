@@ -312,7 +312,11 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
     return body
 
 
-def _sure_enough(found: list[Selective]) -> Table:
+def _sure_enough(found: list[Selective]) -> Table | str:
+    if all(one["threshold"] is None for one in found):
+        return (
+            f"sure enough: no score shows on these rows that {percent(found[0]['precision'])} of the answers are right"
+        )
     rows = []
     for one in found:
         threshold, answered, right = one["threshold"], one["answered"], one["right"]
