@@ -16,6 +16,7 @@ from scriptchain.data.records import read
 from scriptchain.run import make_splits
 from scriptchain.runtime.session import softmax
 from scriptchain.scoring.calibration import brier_score, expected_calibration_error, log_loss
+from scriptchain.scoring.conformal import label_sets
 
 
 def perfect(probabilities: np.ndarray) -> float:
@@ -49,6 +50,13 @@ def main() -> None:
                 f"model stays under {100 * perfect(probabilities):.1f}",
                 flush=True,
             )
+        sets = label_sets(softmax(logits), truth)
+        assert sets is not None
+        print(
+            f"  label sets for 90 %: {100 * sets['measured']:.1f} % covered, {100 * sets['band'][0]:.1f} to "
+            f"{100 * sets['band'][1]:.1f} expected, {sets['mean_size']:.2f} labels a text",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -248,6 +248,30 @@ def test_an_answer_that_is_not_sure_enough_has_no_label(predict, tmp_path):
     assert "--abstain-below" in said
 
 
+def test_sets_of_labels_are_those_with_enough_score(predict, tmp_path):
+    rows = tmp_path / "rows.txt"
+    rows.write_text("".join(f"{text}\n" for text in [*sentences(20), "tw\0o"]), "utf-8")
+
+    def answers(name: str, *more: str) -> list[dict]:
+        options = ("--on-bad-row", "skip", "--all", *more)
+        assert predict("--file", rows, "--output", tmp_path / name, *options)[0] == 0
+        if name.endswith("csv"):
+            with (tmp_path / name).open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        return [json.loads(line) for line in (tmp_path / name).read_text("utf-8").splitlines()]
+
+    for least in (0.0, 0.45, 1.0):
+        for name in (f"{least}.jsonl", f"{least}.csv"):
+            *good, bad = answers(name, "--labels-above", str(least))
+            for row in good:
+                scores = row.get("scores") or {label: float(row[label]) for label in ("bad", "good")}
+                wanted = sorted((label for label in scores if scores[label] >= least), key=lambda one: -scores[one])
+                assert row["labels"] == ("; ".join(wanted) if name.endswith("csv") else wanted)
+            assert bad["error"]
+            assert not bad.get("labels")
+    assert "labels" not in answers("none.jsonl")[0]
+
+
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
 def test_b3_a_text_that_is_a_formula_does_not_run(sign, predict, tmp_path):
     rows = tmp_path / "rows.jsonl"

@@ -140,6 +140,17 @@ def test_how_sure_is_sure_enough_is_a_table_or_a_sentence():
     assert table.rows[3][1] == "these rows do not show it"
     few = evaluate(Scripted(), from_python(texts[:9], truth[:9]), name="m").body
     assert "sure enough: no score shows on these rows that 80.0 % of the answers are right" in few
+    assert "label sets: too few rows to choose a threshold on one half and measure it on the other" in few
+
+
+def test_label_sets_are_told_with_what_they_are_worth():
+    texts, truth, _ = some_rows(400)
+    report = evaluate(Scripted(), from_python(texts, truth), name="m")
+    (line,) = (part for part in report.body if isinstance(part, str) and part.startswith("label sets: "))
+    found = report["label_sets"]
+    assert found["measured"] >= 0.85
+    assert f"{found['mean_size']:.2f} labels a text" in line
+    assert f"chosen on half of these rows {100 * found['measured']:.1f} %" in line
 
 
 def test_rows_without_labels_or_with_unknown_ones_are_refused():

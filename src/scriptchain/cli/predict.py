@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..runtime.session import Session
 
 Answer = tuple["Row | DataError", str | None, list[float]]
+Sets = tuple[Sequence[str], float]  # all classes, and the score from which on one is named
 Writer = Callable[[Sequence[Answer], bool], str]
 
 app = new_app()
@@ -49,6 +50,12 @@ def predict(
     abstain_below: Annotated[
         float, typer.Option(min=0, max=1, help="No label where the score is lower; `evaluate` says how sure is enough.")
     ] = 0.0,
+    labels_above: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="All labels with such a score too; `evaluate` says how often they hold the right one."
+        ),
+    ] = None,
     id_column: Annotated[str | None, typer.Option(help="Column to copy as `id`.")] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="CSV: leave texts that a spreadsheet would run as formulas as they are.")
@@ -76,10 +83,12 @@ def predict(
         incoming = rows(file or "-", text_column=text_column, label_column=id_column, encoding=encoding, plain=True)
     names = session.labels.names if all_scores else ()
     as_csv = output is not None and output.suffix == ".csv"
-    write = _csv_lines(names, id_column is not None, raw) if as_csv else _json_lines(names, id_column is not None)
+    sets = None if labels_above is None else (session.labels.names, labels_above)
+    with_id = id_column is not None
+    write = _csv_lines(names, with_id, raw, sets) if as_csv else _json_lines(names, with_id, sets)
     job = {"model": _identity(session.bundle.manifest.files), "--all": all_scores, "--abstain-below": abstain_below,
-           "--id-column": id_column,
-           "--raw": raw, "--text-column": text_column, "--encoding": encoding}  # fmt: skip
+           "--labels-above": labels_above, "--id-column": id_column, "--raw": raw, "--text-column": text_column,
+           "--encoding": encoding}  # fmt: skip
     tally = _Tally()
     unfinished = nullcontext() if output is None else Unfinished(output, job, resume=resume, force=force)
     with closing(incoming), unfinished as growing:
@@ -134,14 +143,23 @@ def _answers(session: "Session", chunk: Sequence["Row | DataError"], abstain_bel
     return found
 
 
-def _json_lines(names: Sequence[str], with_id: bool) -> Writer:
-    """A line a row; `names` are the classes whose scores are added."""
+def _members(sets: Sets, scores: list[float]) -> list[str]:
+    """The labels with enough score, the likeliest first."""
+    names, least = sets
+    order = sorted(range(len(names)), key=lambda number: -scores[number])
+    return [names[number] for number in order if round(scores[number], DIGITS) >= least]
+
+
+def _json_lines(names: Sequence[str], with_id: bool, sets: Sets | None = None) -> Writer:
+    """A line a row; `names` are the classes whose scores are added, `sets` those that may stand beside the label."""
 
     def line(row: "Row | DataError", label: str | None, scores: list[float]) -> dict[str, Any]:
         if isinstance(row, DataError):
             return {"error": row.message}
         told: dict[str, Any] = {"id": row.label} if with_id else {}
         told |= {"text": row.text, "label": label, "score": round(max(scores), DIGITS)}
+        if sets is not None:
+            told["labels"] = _members(sets, scores)
         if names:
             told["scores"] = {name: round(value, DIGITS) for name, value in zip(names, scores, strict=True)}
         return told
@@ -149,18 +167,22 @@ def _json_lines(names: Sequence[str], with_id: bool) -> Writer:
     return lambda answers, _: "".join(json.dumps(line(*answer), ensure_ascii=False) + "\n" for answer in answers)
 
 
-def _csv_lines(names: Sequence[str], with_id: bool, raw: bool) -> Writer:
-    """Columns; what is text cannot run as a formula in a spreadsheet unless `raw`, and numbers are never touched."""
+def _csv_lines(names: Sequence[str], with_id: bool, raw: bool, sets: Sets | None = None) -> Writer:
+    """Columns, labels of a set joined by `; `.
+
+    What is text cannot run as a formula in a spreadsheet unless `raw`, and numbers are never touched.
+    """
 
     def safe(text: str | None) -> str:
         return f"'{text}" if text and not raw and text.startswith(FORMULA) else text or ""
 
     def cells(row: "Row | DataError", label: str | None, scores: list[float]) -> list[str]:
         if isinstance(row, DataError):
-            return [*[""] * (with_id + 3 + len(names)), safe(row.message)]
-        shown = [max(scores), *(scores if names else ())]
+            return [*[""] * (with_id + 3 + (sets is not None) + len(names)), safe(row.message)]
         ids = [safe(row.label)] if with_id else []
-        return [*ids, safe(row.text), safe(label), *(f"{score:.{DIGITS}f}" for score in shown), ""]
+        several = [] if sets is None else [safe("; ".join(_members(sets, scores)))]
+        top, *rest = [f"{score:.{DIGITS}f}" for score in (max(scores), *(scores if names else ()))]
+        return [*ids, safe(row.text), safe(label), top, *several, *rest, ""]
 
     def line(cells: Sequence[str]) -> str:
         target = io.StringIO(newline="")
@@ -169,7 +191,15 @@ def _csv_lines(names: Sequence[str], with_id: bool, raw: bool) -> Writer:
         return target.getvalue()[:-2] + "\n"
 
     def write(answers: Sequence[Answer], first: bool) -> str:
-        head = [*["id"] * with_id, "text", "label", "score", *map(safe, names), "error"]
+        head = [
+            *["id"] * with_id,
+            "text",
+            "label",
+            "score",
+            *["labels"] * (sets is not None),
+            *map(safe, names),
+            "error",
+        ]
         return "".join(map(line, [*[head] * first, *(cells(*answer) for answer in answers)]))
 
     return write

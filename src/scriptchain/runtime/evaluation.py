@@ -12,6 +12,7 @@ from ..data.records import Records
 from ..errors import DataError, ModelError, UsageError
 from ..report import Report, Table, percent, shown, with_interval
 from ..scoring.calibration import brier_score, calibration_interval, log_loss, reliability
+from ..scoring.conformal import LabelSets, label_sets
 from ..scoring.intervals import accuracy_interval, macro_f1_interval, mcnemar, paired_difference
 from ..scoring.invariance import invariance as flips
 from ..scoring.metrics import confusion, per_class
@@ -76,6 +77,7 @@ def evaluate(
         "log_loss": log_loss(probabilities, truth),
         "brier_score": brier_score(probabilities, truth),
         "selective": selective(probabilities, truth),
+        "label_sets": label_sets(probabilities, truth),
         "worst_errors": _worst_errors(model.labels, records, truth, probabilities),
     }
     if invariance:
@@ -290,7 +292,7 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
         f"{data['model_uses_order']['logit_distance']:.3f} of their size",
         f"truncated texts: {data['truncated']:,}",
     ]
-    body.append(_sure_enough(data["selective"]))
+    body += [_sure_enough(data["selective"]), _sets(data["label_sets"])]
     if "invariance" in data:
         body += _invariance_tables(data["invariance"])
     classes = [
@@ -327,6 +329,19 @@ def _sure_enough(found: list[Selective]) -> Table | str:
             rows.append([percent(one["precision"]), f"{score:.3f}", percent(answered), with_interval(right)])
     return Table("sure enough", ["wanted precision", "score of at least", "texts answered", "right of them"], rows,
                  note="predict --abstain-below SCORE leaves the others without a label")  # fmt: skip
+
+
+def _sets(found: LabelSets | None) -> str:
+    if found is None:
+        return "label sets: too few rows to choose a threshold on one half and measure it on the other"
+    low, high = map(percent, found["band"])
+    measured = percent(found["measured"])
+    score = math.floor(1000 * found["threshold"]) / 1000  # rounded up it would leave labels out
+    return (
+        f"label sets: all labels with a score of at least {score:.3f} hold the right one in "
+        f"{percent(found['coverage'])} of texts; chosen on half of these rows {measured} of the other half "
+        f"[{low} to {high} expected], {found['mean_size']:.2f} labels a text"
+    )
 
 
 def _skipped(rows: int) -> str:

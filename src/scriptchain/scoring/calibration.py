@@ -71,7 +71,7 @@ def log_loss(probabilities: ArrayLike, truth: ArrayLike) -> float:
 
     Shapes: probabilities (N, C), truth (N,).
     """
-    probabilities_NC, truth_N = _checked(probabilities, truth)
+    probabilities_NC, truth_N = checked_probabilities(probabilities, truth)
     return float(-np.log(np.maximum(probabilities_NC[np.arange(len(truth_N)), truth_N], 1e-12)).mean())
 
 
@@ -80,7 +80,7 @@ def brier_score(probabilities: ArrayLike, truth: ArrayLike) -> float:
 
     Shapes: probabilities (N, C), truth (N,).
     """
-    probabilities_NC, truth_N = _checked(probabilities, truth)
+    probabilities_NC, truth_N = checked_probabilities(probabilities, truth)
     return float(((probabilities_NC - np.eye(probabilities_NC.shape[1])[truth_N]) ** 2).sum(axis=1).mean())
 
 
@@ -118,7 +118,7 @@ def temperature(logits: ArrayLike, truth: ArrayLike) -> float:
 
 def confidences(probabilities: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """The score of each row's answer, and whether it is right: (N,), (N,). Shapes: probabilities (N, C), truth (N,)."""
-    probabilities_NC, truth_N = _checked(probabilities, truth)
+    probabilities_NC, truth_N = checked_probabilities(probabilities, truth)
     return probabilities_NC.max(axis=1), probabilities_NC.argmax(axis=1) == truth_N
 
 
@@ -138,7 +138,8 @@ def reliability(probabilities: ArrayLike, truth: ArrayLike, bins: int = BINS) ->
     ]
 
 
-def _checked(probabilities: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def checked_probabilities(probabilities: ArrayLike, truth: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Both as arrays, (N, C) and (N,). Raises DataError where they are not probabilities and class indices."""
     probabilities_NC = np.asarray(probabilities, np.float64)
     if probabilities_NC.ndim != 2 or probabilities_NC.size == 0:
         raise DataError(f"probabilities must be rows x classes, got shape {probabilities_NC.shape}")
