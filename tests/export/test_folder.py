@@ -93,6 +93,7 @@ def test_the_card_quotes_the_figures_of_the_report(tiny_run):
         assert f"{100 * value['value']:.1f} % [{100 * value['low']:.1f}, {100 * value['high']:.1f}]" in card
     assert card.startswith("---\nlibrary_name: scriptchain\n")
     resolved = config.resolve("small")
+    assert f"divided by {data['temperature']:.2f}, the temperature of the validation rows" in card
     assert "12,345 parameters" in render_card(data, resolved, 12345)
 
 

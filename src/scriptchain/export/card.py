@@ -40,7 +40,8 @@ Shuffling the words of each text costs {data["data_needs_order"]["value"]:.1f} p
 
 {rows["train"]:,} training rows, {rows["validation"]:,} validation rows. Preset `{config.preset}`, seed {config.seed}, \
 {config.num_layers} layers of width {config.d_model}, `{config.positions}` positions, {parameters:,} parameters, \
-epoch {data["kept_epoch"]} kept. Texts are cut at {config.max_seq_len} tokens. All settings are in `config.json`.
+epoch {data["kept_epoch"]} kept. Logits are divided by {data["temperature"]:.2f}, the temperature of the validation \
+rows, in the last layer. Texts are cut at {config.max_seq_len} tokens. All settings are in `config.json`.
 
 ## Use
 
