@@ -22,7 +22,7 @@ def test_a_change_follows_from_text_and_generator_alone(name, text, seed):
 
 
 @given(TEXTS, st.integers(0, 1000))
-def test_a_typo_swaps_two_neighbouring_letters_of_one_word(text, seed):
+def test_a_typo_swaps_two_neighboring_letters_of_one_word(text, seed):
     changed = CHANGES["typo"](text, Random(seed))
     differ = [at for at, (a, b) in enumerate(zip(text, changed, strict=True)) if a != b]
     if changed != text:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
 from .calibration import checked_probabilities
+from .selective import log_factorials
 
 COVERAGE, BAND = 0.9, 0.99
 
@@ -60,13 +61,12 @@ def band(choosing: int, measuring: int, coverage: float, level: float = BAND) ->
     """Where the measured coverage lies with that probability: a beta-binomial law, whatever the model and the texts."""
     below = _rank(choosing, coverage)  # rows of those that choose which lie under the threshold
     a, b = choosing + 1 - below, below
-    hits = np.arange(measuring + 1)
-    logs = np.array([
-        math.lgamma(measuring + 1) - math.lgamma(hit + 1) - math.lgamma(measuring - hit + 1)
-        + math.lgamma(hit + a) + math.lgamma(measuring - hit + b) - math.lgamma(measuring + a + b)
-        + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
-        for hit in hits.tolist()
-    ])  # fmt: skip
+    hits, f = np.arange(measuring + 1), log_factorials(choosing + measuring + 1)
+    logs = (
+        f[measuring] - f[hits] - f[measuring - hits]
+        + f[hits + a - 1] + f[measuring - hits + b - 1] - f[measuring + a + b - 1]
+        + f[a + b - 1] - f[a - 1] - f[b - 1]
+    )  # fmt: skip
     cumulated = np.exp(logs).cumsum()
     low = int(np.searchsorted(cumulated, (1 - level) / 2))
     high = int(np.searchsorted(cumulated, (1 + level) / 2))

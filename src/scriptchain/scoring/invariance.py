@@ -39,7 +39,7 @@ class Invariance(TypedDict):
 
 
 def typo(text: str, random: Random) -> str:
-    """Two neighbouring letters inside one word change places; the first letter stays, as it mostly does."""
+    """Two neighboring letters inside one word change places; the first letter stays, as it mostly does."""
     places = [at for at in range(1, len(text) - 1) if text[at - 1 : at + 2].isalpha() and text[at] != text[at + 1]]
     if not places:
         return text
@@ -66,7 +66,7 @@ def joiner(text: str, random: Random) -> str:
 
 
 def look_alike(text: str, random: Random) -> str:
-    """One Latin letter becomes the Cyrillic or Greek one of the same look."""
+    """One Latin letter becomes the Cyrillic one of the same look."""
     places = [at for at, letter in enumerate(text) if letter in _LOOK_ALIKE]
     if not places:
         return text

@@ -63,12 +63,17 @@ def selective(
 def tail(right: int, rows: int, precision: float) -> float:
     """The probability of at least so many right answers of so many rows, where each is right with that precision."""
     terms = np.arange(right, rows + 1)
-    factorials = np.array([math.lgamma(count + 1) for count in range(rows + 1)])
+    factorials = log_factorials(rows)
     logs = (
         factorials[rows] - factorials[terms] - factorials[rows - terms]
         + terms * math.log(precision) + (rows - terms) * math.log1p(-precision)
     )  # fmt: skip
     return min(1.0, float(np.exp(logs).sum()))
+
+
+def log_factorials(most: int) -> NDArray[np.float64]:
+    """The logarithms of 0! to most!, (most + 1,)."""
+    return np.concatenate([[0.0], np.log(np.arange(1, most + 1)).cumsum()])
 
 
 def _with_ties(confidence_N: NDArray[np.float64], end: int) -> int:
