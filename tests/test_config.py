@@ -15,7 +15,10 @@ from scriptchain.errors import ConfigError, UsageError
 # key, a value that breaks its rule, the rule as the user reads it
 RULES = [
     ("preset", 3, "text"),
-    ("tokenizer", "wordpiece", "one of word, bpe, whole"),
+    ("init", "a", "a table"),
+    ("init", {"weights": "a"}, "one of backbone, embeddings"),
+    ("init", {"backbone": 1}, "text"),
+    ("tokenizer", "letters", "one of word, bpe, whole, wordpiece"),
     ("lowercase", "yes", "true or false"),
     ("lowercase", 1, "true or false"),
     ("vocab_size", 299, "an integer >= 300"),
@@ -65,6 +68,10 @@ RULES = [
     ("dropout", -0.1, "a number >= 0.0"),
     ("dropout", 1.0, "a number < 1.0"),
     ("dropout", nan, "a number >= 0.0"),
+    ("norm_eps", 0, "a number > 0.0"),
+    ("norm_eps", 2.0, "a number <= 1.0"),
+    ("layer_decay", 0, "a number > 0.0"),
+    ("layer_decay", 1.5, "a number <= 1.0"),
     ("optimizer", "sgd", "one of adam, adamw"),
     ("learning_rate", 0, "a number > 0.0"),
     ("learning_rate", 1e9, "a number <= 10.0"),
@@ -321,7 +328,7 @@ def test_a_config_file_that_cannot_be_used_is_refused(tmp_path):
 
 
 def test_the_presets_are_listed_in_order():
-    assert configs.preset_names() == ["seed", "small"]
+    assert configs.preset_names() == ["seed", "small", "tuned"]
 
 
 @pytest.mark.parametrize("name", configs.preset_names())
@@ -345,7 +352,11 @@ def test_the_seed_preset_has_the_numbers_of_the_study():
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("smal", "did you mean 'small'?"), ("zzz", "the presets are seed, small"), ("../seed", "did you mean 'seed'?")],
+    [
+        ("smal", "did you mean 'small'?"),
+        ("zzz", "the presets are seed, small, tuned"),
+        ("../seed", "did you mean 'seed'?"),
+    ],
 )
 def test_an_unknown_preset_names_the_nearest(name, hint):
     with pytest.raises(UsageError) as caught:
@@ -353,10 +364,12 @@ def test_an_unknown_preset_names_the_nearest(name, hint):
     assert str(caught.value) == f"preset must be a known one, got {name!r}; hint: {hint}"
 
 
-@pytest.mark.parametrize("value", ["0", "true", "[1]", "{a = 1}", "1979-05-27"])
+@pytest.mark.parametrize("value", ["0", "[1]", "{a = 1}", "1979-05-27"])
 def test_a_preset_of_a_config_file_that_is_no_text(value, tmp_path):  # found by fuzzing
     (tmp_path / "odd.toml").write_text(f"preset = {value}")
-    with pytest.raises(UsageError, match=r"^preset must be a known one, got .+; hint: the presets are seed, small$"):
+    with pytest.raises(
+        UsageError, match=r"^preset must be a known one, got .+; hint: the presets are seed, small, tuned$"
+    ):
         configs.resolve(file=tmp_path / "odd.toml")
 
 
@@ -482,6 +495,8 @@ VALID = st.fixed_dictionaries(
         "residual_scale": st.floats(0, 1e6, exclude_min=True),
         "branch_scale": st.sampled_from(["none", "inverse_sqrt_depth"]),
         "layer_scale": st.floats(0, 1e6),
+        "norm_eps": st.floats(0, 1, exclude_min=True),
+        "layer_decay": st.floats(0, 1, exclude_min=True),
         "stochastic_depth": SHARES,
         "qk_norm": st.booleans(),
         "positions_shared": st.booleans(),
@@ -557,7 +572,7 @@ def test_the_same_encoding_keeps_its_options():
         {"class_weights": "balanced", "num_classes": 3},
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("preset", ["seed", "small"])
+@pytest.mark.parametrize("preset", ["seed", "small", "tuned"])
 def test_a_config_written_is_the_config_read(preset, changes, tmp_path):
     written = configs.replace(configs.resolve(preset), **changes)
     file = tmp_path / "written.toml"

@@ -1,5 +1,6 @@
 """The facade: one estimator with scikit-learn's names that trains, answers, saves and loads."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -16,7 +17,7 @@ from . import config as configs
 from .config import Config
 from .data.labels import Labels
 from .data.records import Records, from_python, read
-from .data.splits import split
+from .data.splits import split, without
 from .data.tokenizer import Tokenizer
 from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, ResourceError, UsageError
 from .report import Report, Stream
@@ -27,6 +28,7 @@ from .runtime.session import Logits, Session, softmax
 
 if TYPE_CHECKING:
     from .model.pipeline import Network
+    from .training.lesson import Lesson
     from .training.loop import Examples, Outcome
 
 
@@ -90,12 +92,15 @@ class Classifier:
         *,
         validation: tuple[Any, Any] | None = None,
         sample_weight: Sequence[float] | None = None,
+        teacher: Any = None,
+        unlabelled: Any = None,
     ) -> "Classifier":
-        """Trains from scratch on texts and labels: lists, arrays, or columns of pandas or polars.
+        """Trains on texts and labels: lists, arrays, or columns of pandas or polars.
 
         Without `labels`, `texts` is a frame, a `datasets.Dataset`, rows as dicts or a file, with a column of each.
         Without `validation` a recipe with `patience` holds out a tenth of the texts for it. These also say how sure the
-        answers may be: `predict_proba` is scaled by their temperature.
+        answers may be: `predict_proba` is scaled by their temperature. With a `teacher`, which is anything that has
+        `predict_proba` and `classes_`, its answers are learned, on `unlabelled` texts too.
 
         *Raises*: DataError for rows that cannot be trained on, ConfigError for a config that cannot work,
         DivergedError if the loss is no longer finite, MissingExtraError without the [train] extra.
@@ -111,7 +116,15 @@ class Classifier:
             records, held_out, weights = records.subset(rows), records.subset(held_rows), weights[rows]
         else:
             held_out = None
-        self.fit_records(records, validation=held_out, weights=weights)
+        lesson = None
+        if teacher is not None:
+            from .training.lesson import lesson as ask
+
+            texts = [] if unlabelled is None else from_python(unlabelled, labels_required=False).texts
+            if held_out is not None:
+                texts = [texts[row] for row in without(texts, held_out.texts)]
+            lesson = ask(teacher, records, texts)
+        self.fit_records(records, validation=held_out, weights=weights, lesson=lesson)
         return self
 
     def fit_records(
@@ -120,6 +133,7 @@ class Classifier:
         *,
         validation: Records | None = None,
         weights: NDArray[np.float32] | None = None,
+        lesson: "Lesson | None" = None,
         stream: Stream | None = None,
         stop: Callable[[], bool] = lambda: False,
         checkpoints: Path | None = None,
@@ -128,6 +142,7 @@ class Classifier:
     ) -> "Outcome":
         """What `fit` and the command line share: trains on exactly these rows and tells how it went.
 
+        With a `lesson` it is what is learned; `train` are then the rows of it whose labels are known.
         `checkpoints` is a folder of this run alone: a run goes on from what stands there, and saves itself there
         every so many seconds. With `finish` no further step is taken.
         """
@@ -140,6 +155,7 @@ class Classifier:
             from .training.estimate import refuse_what_cannot_fit
             from .training.loop import fit
             from .training.seed import seeded
+            from .training.start import start_of
             from .training.temperature import scale
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training ({error.name})", "train") from None
@@ -148,21 +164,25 @@ class Classifier:
 
             torch.set_num_threads(self.threads)
         refuse_what_cannot_fit(config, config.vocab_size, len(labels.names))
-        tokenizer = Tokenizer.train(
-            train.texts, kind=config.tokenizer, vocab_size=config.vocab_size, min_frequency=config.min_frequency,
-            lowercase=config.lowercase, max_seq_len=config.max_seq_len, with_cls=config.pooling == "cls",
-        )  # fmt: skip
+        start = start_of(config)
+        learned = train if lesson is None else lesson.rows
+        tokenizer = start.tokenizer(learned.texts)
         memory = refuse_what_cannot_fit(config, tokenizer.vocab_size, len(labels.names))
-        examples = _examples(config, tokenizer, labels, train, weights, stream)
+        if lesson is not None and weights is not None:
+            weights = np.concatenate([weights, np.ones(len(learned) - len(train), np.float32)])
+        examples = _examples(config, tokenizer, labels, learned, weights, stream)
+        if lesson is not None:
+            examples = dataclasses.replace(examples, targets=lesson.targets)
         held_out = None if validation is None else _examples(config, tokenizer, labels, validation, None, None)
         with seeded(config.seed):
             network = Network(config, tokenizer.vocab_size, len(labels.names))
+            start.fill(network, tokenizer)
             if stream is not None:
                 count = sum(parameter.numel() for parameter in network.parameters())
                 stream.write(f"{count:,} parameters, about {memory / 2**20:,.0f} MiB of memory at most\n")
             kept = None
             if checkpoints is not None:
-                job = _job(config, tokenizer, train, validation, weights)
+                job = _job(config, tokenizer, learned, validation, weights, lesson)
                 kept = Checkpoints(checkpoints, job, every=EVERY if every is None else every, stream=stream)
             outcome = fit(
                 network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop,
@@ -171,7 +191,7 @@ class Classifier:
         if validation is not None and not outcome.interrupted:
             truth = labels.index(_required(validation.labels))
             outcome.temperature = scale(network, tokenizer, validation.texts, truth)
-        self._state = _Fitted(config, labels, tokenizer, network, train, validation, outcome)
+        self._state = _Fitted(config, labels, tokenizer, network, train, learned, validation, outcome)
         return outcome
 
     @property
@@ -262,7 +282,7 @@ class Classifier:
         from .export.folder import model_files
 
         return model_files(
-            state.config, state.labels, state.tokenizer, state.network, state.train.texts, state.baseline
+            state.config, state.labels, state.tokenizer, state.network, state.learned.texts, state.baseline
         )
 
     # --- inside ---------------------------------------------------------------------------------------------
@@ -290,12 +310,12 @@ class _Fitted:
 
     def __init__(
         self, config: Config, labels: Labels, tokenizer: Tokenizer, network: "Network", train: Records,
-        validation: Records | None, outcome: "Outcome",
+        learned: Records, validation: Records | None, outcome: "Outcome",
     ):  # fmt: skip
         from .model.pipeline import torch_logits
 
         self.config, self.labels, self.tokenizer, self.network = config, labels, tokenizer, network
-        self.train, self.validation, self.outcome = train, validation, outcome
+        self.train, self.learned, self.validation, self.outcome = train, learned, validation, outcome
         self.logits: Logits = torch_logits(network, tokenizer)
 
     @cached_property
@@ -313,7 +333,7 @@ class _Fitted:
         return self.baseline.logits(texts)
 
     def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        return np.isin(bundle.fingerprints(texts), bundle.fingerprints(self.train.texts))
+        return np.isin(bundle.fingerprints(texts), bundle.fingerprints(self.learned.texts))
 
     def count_truncated(self, texts: Sequence[str]) -> int:
         return int(self.tokenizer.encode(texts).truncated.sum())
@@ -346,6 +366,7 @@ def _job(
     train: Records,
     validation: Records | None,
     weights: NDArray[np.float32] | None,
+    lesson: "Lesson | None",
 ) -> dict[str, Any]:
     """What a run that goes on must have in common with the one that stopped, as a checkpoint keeps it."""
 
@@ -358,6 +379,7 @@ def _job(
         "training rows": digest(train),
         "validation rows": digest(validation),
         "weights of the rows": None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
+        "answers of the teacher": None if lesson is None else hashlib.sha256(lesson.targets.tobytes()).hexdigest(),
         "vocabulary": hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
     }
 

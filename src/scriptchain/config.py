@@ -28,13 +28,17 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
     and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
-    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain.
+    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. `init` names whose trained weights are
+    the start; with `layer_decay` a layer learns at that share of the rate of the one above it.
     """
 
     preset: str = "small"
 
+    # start
+    init: dict[Literal["backbone", "embeddings"], str] = {}
+
     # tokens
-    tokenizer: Literal["word", "bpe", "whole"] = "bpe"
+    tokenizer: Literal["word", "bpe", "whole", "wordpiece"] = "bpe"
     lowercase: bool = True
     vocab_size: Annotated[int, Meta(ge=300, le=10_000_000)] = 8_000
     min_frequency: Count = 2
@@ -50,6 +54,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     residual_scale: Positive = 1.0
     branch_scale: Literal["none", "inverse_sqrt_depth"] = "none"
     layer_scale: NonNegative = 0.0
+    norm_eps: Annotated[float, Meta(gt=0, le=1)] = 1e-5
     stochastic_depth: Share = 0.0
     qk_norm: bool = False
     positions: str = "learned"
@@ -66,6 +71,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # training
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: Rate = 1e-3
+    layer_decay: Annotated[float, Meta(gt=0, le=1)] = 1.0
     weight_decay: NonNegative = 0.01
     schedule: Literal["constant", "step", "cosine"] = "cosine"
     warmup: Share = 0.1
@@ -89,6 +95,21 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"positions must be names of encodings joined by + or /, got {self.positions[:80]!r}",
                 hint="scriptchain encodings lists them",
             )
+        if len(self.init) > 1:
+            raise ConfigError(
+                f"init must name one start, got {' and '.join(sorted(self.init))}",
+                hint=f"init.backbone={self.init['backbone']}",
+            )
+        if (self.tokenizer == "wordpiece") != ("backbone" in self.init):
+            raise ConfigError(
+                f"tokenizer must be wordpiece with init.backbone and only there, got {self.tokenizer}",
+                hint=f"tokenizer={'wordpiece' if self.init else 'whole'}",
+            )
+        if self.tokenizer == "wordpiece" and self.max_seq_len < 3:
+            raise ConfigError(
+                f"max_seq_len must be at least 3 with tokenizer wordpiece, for [CLS] and [SEP], got {self.max_seq_len}",
+                hint="max_seq_len=64",
+            )
         if self.d_model % self.num_heads:
             heads = max(h for h in range(1, self.num_heads) if self.d_model % h == 0)
             raise ConfigError(
@@ -109,6 +130,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"residual_scale must be 1 with residual deep_norm, whose depth sets it, got {self.residual_scale}",
                 hint="residual_scale=1",
             )
+
+    @property
+    def starts_with_cls(self) -> bool:
+        """Whether [CLS] stands before each text."""
+        return self.pooling == "cls" or self.tokenizer == "wordpiece"
 
 
 KEYS = Config.__struct_fields__
@@ -269,7 +295,7 @@ def _assign(values: dict[str, Any], key: str, value: Any) -> None:
     table, dot, name = key.partition(".")
     if not dot:
         values.update(_over(values, {key: value}))
-    elif table in ("positions_options", "class_weights"):
+    elif table in ("init", "positions_options", "class_weights"):
         # The options of an encoding among several are a table of its own; a label may have dots in it.
         place, dot, option = name.partition(".") if table == "positions_options" else (name, "", "")
         current = _table(values.get(table))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import config as configs
 from . import durable
@@ -17,12 +17,16 @@ from .config import Config
 from .data.check import check
 from .data.records import Records
 from .data.splits import split, without
-from .errors import Interrupted, ModelError, ResourceError, UsageError
+from .errors import DataError, Interrupted, ModelError, ResourceError, UsageError
 from .report import Report, Stream, Table, percent, with_interval
 from .runtime import bundle
+from .runtime.bundle import Bundle
 from .runtime.evaluation import evaluate
 from .runtime.session import Session
 from .scoring.intervals import mean_interval
+
+if TYPE_CHECKING:
+    from .training.lesson import Lesson
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,8 @@ def train(
     *,
     validation: Records | None = None,
     test: Records | None = None,
+    teacher: Path | None = None,
+    unlabelled: Records | None = None,
     repeats: int = 1,
     force: bool = False,
     resume: bool = False,
@@ -87,6 +93,7 @@ def train(
 ) -> Report:
     """Trains into the folder `output` and reports the figures of the test split; nothing half done takes that name.
 
+    With a `teacher`, a run folder, its answers are learned, on `unlabelled` texts too.
     With `repeats`, each of N seeds trains into `seed-K/` and the root is the run of median validation macro-F1.
     Until it is complete everything stands in `OUTPUT-partial`, with a checkpoint every so many seconds: `resume` goes
     on from there, bit for bit, and `finish` ends there, with what was learned so far.
@@ -111,9 +118,10 @@ def train(
             "{train:,} rows to train on, {validation:,} to choose by, {test:,} to score once\n".format(**splits.sizes)
         )
     with _workplace(work, resume, force):
+        taught = None if teacher is None else _lesson(teacher, splits, unlabelled, threads, stream)
         runs: list[dict[str, Any]] = []
         for seed in range(config.seed, config.seed + repeats):
-            job = _Job(work, f"seed-{seed}", str(output / f"seed-{seed}" if repeats > 1 else output), splits)
+            job = _Job(work, f"seed-{seed}", str(output / f"seed-{seed}" if repeats > 1 else output), splits, taught)
             if finish and not job.begun:
                 break
             if repeats > 1 and stream is not None:
@@ -146,6 +154,7 @@ class _Job:
     seed: str
     name: str
     splits: Splits
+    lesson: "Lesson | None"
 
     @property
     def folder(self) -> Path:
@@ -168,7 +177,7 @@ class _Job:
         with _Signal() as caught:
             outcome = classifier.fit_records(
                 self.splits.train, validation=self.splits.validation, stream=stream, stop=caught,
-                checkpoints=self.checkpoints, every=every, finish=finish,
+                checkpoints=self.checkpoints, every=every, finish=finish, lesson=self.lesson,
             )  # fmt: skip
         if outcome.interrupted:
             assert caught.number is not None
@@ -185,16 +194,17 @@ class _Job:
         bundle.write(folder, classifier.files())
         # The written folder answers, not the network in memory: what is scored is what ships.
         scored = evaluate(Session(folder, threads=threads), self.splits.test, name=self.name)
-        kept = outcome.history[outcome.kept_epoch - 1]
+        kept, rows = outcome.history[outcome.kept_epoch - 1], self.splits.sizes
         data = {
             "model": self.name,
             "seed": config.seed,
-            "rows": self.splits.sizes,
+            "rows": rows,
             "metrics_split": "test",
             "kept_epoch": outcome.kept_epoch,
             "validation": {key.removeprefix("validation_"): kept[key] for key in kept if key.startswith("validation_")},
             "training_seconds": outcome.seconds,
             "temperature": outcome.temperature,
+            **({} if self.lesson is None else {"distilled": {"unlabelled": len(self.lesson.rows) - rows["train"]}}),
             **{key: value for key, value in scored.data.items() if key not in ("model", "rows")},
         }
         title = f"{Path(self.name).name}: {len(self.splits.test):,} test rows, scored once"
@@ -206,6 +216,29 @@ class _Job:
         """The run's JSON document, with its tables under `body`."""
         data = json.loads((self.folder / "report.json").read_text("utf-8"))
         return data | {"body": evaluate(Session(self.folder, threads=threads), self.splits.test, name=self.name).body}
+
+
+def _lesson(
+    teacher: Path, splits: Splits, unlabelled: Records | None, threads: int | None, stream: Stream | None
+) -> "Lesson":
+    """The teacher's answers to the training rows, and to the unlabelled texts that stand in no other set.
+
+    *Raises*: DataError if the teacher learned from test rows, or knows other classes.
+    """
+    from .training.lesson import lesson
+
+    seen = int(Bundle(teacher).saw(splits.test.texts).sum())
+    if seen:
+        raise DataError(
+            f"the teacher must not have learned from the test rows, got {seen:,} that stand in its training set",
+            hint="the file, --seed, --validation and --test that it was trained with",
+        )
+    texts = [] if unlabelled is None else unlabelled.texts
+    kept = without(texts, [*splits.validation.texts, *splits.test.texts])
+    if stream is not None and len(kept) < len(texts):
+        stream.write(f"{len(texts) - len(kept):,} unlabelled texts are left out: they stand in validation or test\n")
+    model = Classifier.from_pretrained(teacher, threads=threads)
+    return lesson(model, splits.train, [texts[row] for row in kept], stream)
 
 
 def _already_finished(output: Path, work: Path) -> Report:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptchain.data.text import model_text
-from scriptchain.data.tokenizer import CHARACTERS_A_TOKEN, CLS, MASK, PAD, SPECIAL, UNK, Tokenizer
+from scriptchain.data.tokenizer import CHARACTERS_A_TOKEN, CLS, KINDS, MASK, PAD, SEP, SPECIAL, UNK, Tokenizer
 from scriptchain.errors import ConfigError, ModelError
 
 TEXTS = [
@@ -28,9 +28,25 @@ def trained(kind: str, *, length: int = 12, cls: bool = False, lowercase: bool =
     )
 
 
-ALL = {(kind, cls): trained(kind, cls=cls) for kind in ("word", "bpe", "whole") for cls in (False, True)}
+def of_pieces(pieces, texts, size: int, *, length: int = 60, cls: bool = True) -> Tokenizer:
+    return Tokenizer.of_pieces(pieces, texts, vocab_size=size, lowercase=True, max_seq_len=length, with_cls=cls)
+
+
+ENGLISH = ["the", "food", "##s", *"!?[]xyz", *(f"##{letter}" for letter in "xyz")]
+ALL = {(kind, cls): trained(kind, cls=cls) for kind in KINDS for cls in (False, True)}
+ALL |= {("wordpiece", cls): of_pieces(ENGLISH, [], 99, length=12, cls=cls) for cls in (False, True)}
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WHOLE = trained("whole", length=4096, texts=["the food", "the wine", "🙂 food"])
+
+
+def text_of(tokenizer: Tokenizer, ids) -> list[int]:
+    """The ids of the text itself, without what stands before and behind it."""
+    ids = [int(number) for number in ids]
+    if tokenizer.vocabulary.get(SEP) == len(SPECIAL):
+        assert ids.pop() == len(SPECIAL)
+    return ids[tokenizer.cls :]
+
+
 every_kind = pytest.mark.parametrize("tokenizer", ALL.values(), ids=[f"{kind}-{cls}" for kind, cls in ALL])
 
 
@@ -54,10 +70,11 @@ def test_a_row_is_never_empty_and_never_too_long_and_every_cut_is_told(tokenizer
 @every_kind
 @pytest.mark.parametrize("text", ["", " ", "\0\u200b", "!?"])
 def test_a_text_without_a_token_is_one_unknown(tokenizer, text):
+    ids = text_of(tokenizer, tokenizer.encode([text]).ids[0])
     if text == "!?" and tokenizer not in (ALL["word", False], ALL["word", True]):
-        assert UNK not in tokenizer.encode([text]).ids[0]  # to bytes, punctuation is something
+        assert UNK not in ids  # to bytes and to word pieces, punctuation is something
     else:
-        assert tokenizer.encode([text]).ids[0].tolist() == [CLS] * tokenizer.cls + [UNK]
+        assert ids == [UNK]
 
 
 @every_kind
@@ -70,7 +87,7 @@ def test_a_text_has_the_same_ids_alone_and_beside_others(tokenizer, texts):
 
 @every_kind
 def test_the_limit_is_exact(tokenizer):
-    room = tokenizer.max_seq_len - tokenizer.cls
+    room = tokenizer.max_seq_len - len(tokenizer.encode(["the"]).ids[0]) + 1
     texts = [" ".join(["the"] * words) for words in (room - 1, room, room + 1)]
     encoded = tokenizer.encode(texts)
     assert tokenizer.lengths(texts) == [tokenizer.max_seq_len - 1, tokenizer.max_seq_len, tokenizer.max_seq_len + 1]
@@ -89,7 +106,7 @@ def test_nothing_is_lost_without_a_word(tokenizer, letters):
     # one word of many letters is one token at word level, and what follows it must be read or be told
     encoded = tokenizer.encode([f"{'x' * letters} food"])
     whole = tokenizer._backend.encode(f"{'x' * letters} food", add_special_tokens=False).ids
-    assert encoded.truncated[0] or encoded.ids[0].tolist()[tokenizer.cls :] == whole
+    assert encoded.truncated[0] or text_of(tokenizer, encoded.ids[0]) == whole
 
 
 # --- special tokens ------------------------------------------------------------------------------------------
@@ -100,7 +117,7 @@ def test_nothing_is_lost_without_a_word(tokenizer, letters):
 def test_cls_is_first_exactly_when_it_is_asked_for_and_typed_ones_are_text(tokenizer, text):
     ids = tokenizer.encode([text]).ids[0].tolist()
     assert (ids[0] == CLS) == tokenizer.cls
-    assert not set(ids[tokenizer.cls :]) & {PAD, CLS, MASK}
+    assert not set(text_of(tokenizer, ids)) & {PAD, CLS, MASK, tokenizer.vocabulary.get(SEP)}
 
 
 @pytest.mark.parametrize("name", SPECIAL)
@@ -110,10 +127,11 @@ def test_a_special_token_that_is_typed_is_the_word_in_brackets(name):
     assert word.encode([f"{name} food"]).ids[0].tolist() == [UNK, word.vocabulary["food"]]
 
 
-@pytest.mark.parametrize("kind", ["word", "bpe", "whole"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_special_tokens_in_the_training_texts_do_not_become_special(kind):
     tokenizer = trained(kind, texts=["[CLS] one [PAD] two", "[MASK] one"] * 3)
-    assert not set(tokenizer.encode(["[PAD] [CLS] [MASK]"]).ids[0].tolist()) & {PAD, CLS, MASK}
+    ids = text_of(tokenizer, tokenizer.encode(["[PAD] [CLS] [MASK] [SEP]"]).ids[0])
+    assert not set(ids) & {PAD, CLS, MASK, tokenizer.vocabulary.get(SEP)}
 
 
 @every_kind
@@ -244,7 +262,7 @@ def test_case_is_kept_in_whole_words_where_it_is_asked_for():
 # --- the vocabulary ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["word", "bpe", "whole"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_vocabulary_comes_from_the_training_texts_alone(kind):
     tokenizer = trained(kind)
     before = tokenizer.to_json()
@@ -257,7 +275,7 @@ def test_the_vocabulary_comes_from_the_training_texts_alone(kind):
         assert set(tokenizer.vocabulary) == {*SPECIAL, *words}
 
 
-@pytest.mark.parametrize("kind", ["word", "bpe", "whole"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_vocabulary_is_never_larger_than_asked(kind):
     texts = [f"word{number} other{number * 7}" for number in range(500)]
     tokenizer = Tokenizer.train(
@@ -266,7 +284,7 @@ def test_the_vocabulary_is_never_larger_than_asked(kind):
     assert tokenizer.vocab_size == len(tokenizer.vocabulary) == 300
 
 
-@pytest.mark.parametrize("kind", ["word", "bpe", "whole"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_training_twice_gives_the_same_document(kind):
     assert trained(kind).to_json() == trained(kind).to_json()
     assert trained(kind, texts=iter(TEXTS)).to_json() == trained(kind).to_json()
@@ -276,6 +294,54 @@ def test_an_unknown_kind_is_refused():
     with pytest.raises(ConfigError) as caught:
         trained("wordpiece")
     assert str(caught.value) == "tokenizer must be one of word, bpe, whole, got 'wordpiece'"
+
+
+# --- the vocabulary of another model --------------------------------------------------------------------------
+
+PIECES = ["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "!", "[", "]", *"abcdefg",
+          *(f"##{letter}" for letter in "abcdefg"),
+          "bad", "##de", "cab", "face", "##ce", "dad", "bead", "##ge", "a", "ad"]  # fmt: skip
+SPELLED = st.lists(st.text("abcdefg!", min_size=1, max_size=9), min_size=1, max_size=6).map(" ".join)
+
+
+def pruned(texts, size: int) -> Tokenizer:
+    return of_pieces(PIECES, texts, size)
+
+
+def spelled(tokenizer: Tokenizer, text: str) -> list[str]:
+    return tokenizer.tokens(text_of(tokenizer, tokenizer.encode([text]).ids[0]))
+
+
+@given(text=SPELLED, size=st.integers(22, 40))
+def test_fewer_pieces_spell_the_same_letters(text, size):
+    tokenizer = pruned(["bad dad"], size)
+    pieces = spelled(tokenizer, text)
+    assert "".join(piece.removeprefix("##") for piece in pieces) == text.replace(" ", "")
+    assert tokenizer.vocab_size <= size
+
+
+@given(texts=st.lists(SPELLED, min_size=1, max_size=3))
+def test_the_texts_that_it_was_cut_to_are_spelled_as_before(texts):
+    whole = pruned([], 999)
+    used = {piece for text in texts for piece in spelled(whole, text)}
+    characters = {piece for piece in PIECES if len(piece.removeprefix("##")) == 1}
+    tokenizer = pruned(texts, len(SPECIAL) + 1 + len(used | characters))
+    assert [spelled(tokenizer, text) for text in texts] == [spelled(whole, text) for text in texts]
+    assert set(tokenizer.vocabulary) == {*SPECIAL, SEP} | used | characters
+
+
+def test_the_reserve_is_the_first_of_the_others_and_the_order_is_kept():
+    tokenizer = pruned(["face"], len(SPECIAL) + 1 + 17 + 2)
+    first = [*SPECIAL, SEP, "!", "[", "]", *"abcdefg", *(f"##{c}" for c in "abcdefg"), "bad", "face"]
+    assert sorted(tokenizer.vocabulary, key=tokenizer.vocabulary.__getitem__) == first
+
+
+def test_a_pruned_vocabulary_can_be_read_again():
+    tokenizer = pruned(["a bad face"], 30)
+    again = Tokenizer.from_json(
+        json.loads(tokenizer.to_json()), kind="wordpiece", lowercase=True, max_seq_len=60, with_cls=True
+    )
+    assert again.to_json() == tokenizer.to_json()
 
 
 # --- files ---------------------------------------------------------------------------------------------------

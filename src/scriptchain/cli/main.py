@@ -11,6 +11,7 @@ from .._version import __version__
 COMMANDS = {
     "check": "Look for duplicates, conflicts, leaks and other faults in a file of labelled texts.",
     "train": "Train a classifier, score it honestly and write a run folder.",
+    "distill": "Train a small model on what a large one answers, with unlabelled texts where there are.",
     "evaluate": "Score a model on labelled texts, with intervals, baselines, leaks and order; or compare two.",
     "predict": "Label texts from arguments, a file or standard input.",
     "info": "Say what a run folder holds.",

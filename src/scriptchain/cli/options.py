@@ -22,6 +22,36 @@ TextColumn = Annotated[str | None, typer.Option(help="Column of the texts; `text
 LabelColumn = Annotated[
     str | None, typer.Option(help="Column of the labels; `label` or a usual name is found by itself.")
 ]
+ValidationFile = Annotated[
+    str | None, typer.Option("--validation", metavar="FILE", help="Rows to choose by; else a tenth of FILE.")
+]
+TestFile = Annotated[
+    str | None, typer.Option("--test", metavar="FILE", help="Rows to score once; else a tenth of FILE.")
+]
+UnlabelledFile = Annotated[
+    str | None, typer.Option("--unlabelled", metavar="FILE", help="More texts, for the teacher to answer.")
+]
+OutputFolder = Annotated[
+    Path | None, typer.Option("--output", metavar="DIR", help="The run folder; by default runs/<name of FILE>.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a run folder that is there.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run of this --output, bit for bit.")]
+Finish = Annotated[
+    bool, typer.Option("--finish", help="With --resume: train no further, write what was learned so far.")
+]
+CheckpointEvery = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="Time between checkpoints; more where saving is slow.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE.toml", help="Config keys in TOML; see `presets copy`.")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One config key; may be repeated.")
+]
+Seed = Annotated[int | None, typer.Option(help="Every random choice follows from it.")]
+Repeats = Annotated[int, typer.Option(min=1, help="Train that many seeds and report their mean and spread.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no notes on standard error.")]
 Encoding = Annotated[str, typer.Option(help="Encoding of the file.")]
 OnBadRow = Annotated[
     Literal["error", "skip"], typer.Option(help="error: stop at a row that cannot be used; skip: count it and go on.")

@@ -72,10 +72,11 @@ def read(
     labels_required: bool = True,
     encoding: str = "utf-8",
     on_bad_row: str = "error",
+    plain: bool = False,
 ) -> Records:
     """All rows of a file, of standard input (`-`), of a bundled set (`emotions`) or of an in-memory table.
 
-    Without `labels_required` the labels are None unless every row has one.
+    Without `labels_required` the labels are None unless every row has one; `plain` is as in `stream`.
 
     Raises: DataError (exit 3) for missing or wrong data, with file:line; ResourceError (5) for a file that
     may not be read; UsageError (2) for a wrong argument.
@@ -98,6 +99,7 @@ def read(
         labels_required=labels_required,
         encoding=encoding,
         on_bad_row=on_bad_row,
+        plain=plain,
         notes=notes,
     )
     return _records(rows, source_name(source), notes)

@@ -1,6 +1,7 @@
 """Text to token ids by the `tokenizers` library; truncation is counted, never silent."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 from ..errors import ConfigError, ModelError
 from .text import model_text
 
-KINDS = ("word", "bpe", "whole")
+KINDS = ("word", "bpe", "whole")  # that can be trained
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[MASK]"]
 PAD, UNK, CLS, MASK = range(4)
+SEP = "[SEP]"  # a fifth one of `wordpiece`, behind the others
 # No token of these tokenizers needs more characters than this on average; what is longer is cut before the
 # tokenizer sees it, so that a text of many megabytes costs no more than its first max_seq_len tokens.
 CHARACTERS_A_TOKEN = 64
@@ -35,6 +37,7 @@ class Tokenizer:
     `bpe` cuts rare words into pieces. In `whole` words stay whole: a word that was seen less than
     `min_frequency` times is [UNK] where it is of the letters a to z, and pieces of its other bytes.
     With `cls`, [CLS] stands before each text and counts as one token of `max_seq_len`.
+    `wordpiece` is BERT's: pieces of words without accents, and [SEP] behind each text (arXiv 1810.04805).
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, *, max_seq_len: int, cls: bool):
@@ -42,6 +45,8 @@ class Tokenizer:
         self._backend.encode_special_tokens = True  # "[PAD]" typed by a user is text, not padding
         self.max_seq_len = max_seq_len
         self.cls = cls
+        end = backend.token_to_id(SEP) if isinstance(backend.model, models.WordPiece) else None
+        self._before, self._behind = [CLS] * cls, [] if end is None else [end]
 
     @classmethod
     def train(
@@ -56,6 +61,32 @@ class Tokenizer:
         backend.train_from_iterator(cleaned, _trainer(kind, vocab_size, min_frequency))
         if kind == "whole":
             backend = _backend(kind, lowercase, *_keeping_words(backend, cleaned, vocab_size, min_frequency))
+        return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
+
+    @classmethod
+    def of_pieces(
+        cls, pieces: Sequence[str], texts: Iterable[str], *, vocab_size: int, lowercase: bool, max_seq_len: int,
+        with_cls: bool,
+    ) -> "Tokenizer":  # fmt: skip
+        """`wordpiece` from the vocabulary of another model, cut down to `vocab_size` pieces in the order given.
+
+        First stay the characters, so that what could be spelled still can; then what these texts need, the most
+        frequent first; then the first of the others, as a reserve for texts that are not here.
+        """
+        own = [*SPECIAL, SEP]
+        # "[MASK]" and "[unused7]" are what no text is cut into: brackets are pieces of their own.
+        others = [piece for piece in dict.fromkeys(pieces) if len(piece) == 1 or not piece.startswith("[")]
+        whole = _backend("wordpiece", lowercase, {piece: number for number, piece in enumerate([*own, *others])})
+        cleaned = [model_text(text) for text in texts]
+        encodings = whole.encode_batch_fast(cleaned, add_special_tokens=False)
+        counts = Counter(number for encoding in encodings for number in encoding.ids)
+
+        def rank(number: int) -> tuple[bool, int, int]:
+            return len(others[number].removeprefix("##")) > 1, -counts[number + len(own)], number
+
+        kept = sorted(sorted(range(len(others)), key=rank)[: max(0, vocab_size - len(own))])
+        vocabulary = [*own, *(others[number] for number in kept)]
+        backend = _backend("wordpiece", lowercase, {piece: number for number, piece in enumerate(vocabulary)})
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
 
     @classmethod
@@ -83,7 +114,7 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Ids of each text; a text without any known token is one [UNK], so that no row is ever empty."""
-        budget = self.max_seq_len - self.cls
+        budget = self.max_seq_len - len(self._before) - len(self._behind)
         limit = self.max_seq_len * CHARACTERS_A_TOKEN
         cleaned = [model_text(text[: 4 * limit]) for text in texts]
         rows: list[NDArray[np.int64]] = []
@@ -93,13 +124,14 @@ class Tokenizer:
             tokens = encoding.ids or [UNK]
             longer = len(cleaned[number]) > limit or len(texts[number]) > 4 * limit
             truncated[number] = longer or len(tokens) > budget
-            rows.append(np.array([CLS, *tokens[:budget]] if self.cls else tokens[:budget], dtype=np.int64))
+            rows.append(np.array([*self._before, *tokens[:budget], *self._behind], dtype=np.int64))
         return Encoded(rows, truncated)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text before any truncation, [CLS] counted."""
+        """Number of tokens of each text before any truncation, [CLS] and [SEP] counted."""
         encodings = self._backend.encode_batch_fast([model_text(text) for text in texts], add_special_tokens=False)
-        return [max(1, len(encoding.ids)) + self.cls for encoding in encodings]
+        frame = len(self._before) + len(self._behind)
+        return [max(1, len(encoding.ids)) + frame for encoding in encodings]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The tokens behind ids, as the vocabulary spells them."""
@@ -113,6 +145,8 @@ def _backend(
     model: Any
     if kind == "word":
         model = models.WordLevel(vocabulary, unk_token=SPECIAL[UNK])
+    elif kind == "wordpiece":
+        model = models.WordPiece(vocabulary, unk_token=SPECIAL[UNK], max_input_chars_per_word=100)
     elif kind == "bpe" or vocabulary is None:
         model = models.BPE(vocabulary, list(merges) if vocabulary else None)
     else:
@@ -122,6 +156,8 @@ def _backend(
     if kind == "word":
         # Words with their inner apostrophes; punctuation is dropped, as in the study.
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+(?:['’]\w+)*"), behavior="removed", invert=True)
+    elif kind == "wordpiece":
+        backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     elif kind == "bpe":
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     else:
@@ -133,13 +169,22 @@ def _backend(
         backend.pre_tokenizer = pre_tokenizers.Sequence([space, words, bytes_])
     if kind == "whole":
         backend.normalizer = normalizers.Sequence([*lower, normalizers.Prepend(" ")])
+    elif kind == "wordpiece":
+        backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     elif lower:
         backend.normalizer = lower[0]
-    if kind != "word":
+    if kind == "wordpiece":
+        backend.decoder = decoders.WordPiece()
+    elif kind != "word":
         backend.decoder = decoders.ByteLevel()
     if vocabulary is not None:
-        backend.add_special_tokens(SPECIAL)
+        backend.add_special_tokens(special(kind))
     return backend
+
+
+def special(kind: str) -> list[str]:
+    """What a vocabulary of that kind begins with."""
+    return [*SPECIAL, SEP] if kind == "wordpiece" else SPECIAL
 
 
 def _trainer(kind: str, vocab_size: int, min_frequency: int) -> trainers.Trainer:
@@ -168,9 +213,10 @@ def _vocabulary(document: Any, kind: str) -> tuple[dict[str, int], list[tuple[st
         vocabulary.values()
     ) != list(range(len(vocabulary))):
         raise ModelError(f"tokenizer.json must number its tokens 0 to {len(vocabulary) - 1:,}, each once")
-    if [vocabulary.get(token) for token in SPECIAL] != list(range(len(SPECIAL))):
-        raise ModelError(f"tokenizer.json must begin with {' '.join(SPECIAL)}")
-    merges = [] if kind == "word" else model.get("merges")
+    first = special(kind)
+    if [vocabulary.get(token) for token in first] != list(range(len(first))):
+        raise ModelError(f"tokenizer.json must begin with {' '.join(first)}")
+    merges = [] if kind in ("word", "wordpiece") else model.get("merges")
     known = isinstance(merges, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
         and {pair[0], pair[1], pair[0] + pair[1]} <= vocabulary.keys()

@@ -17,6 +17,7 @@ from ..lab import Batch
 from ..model.pipeline import Network
 from ..training.loop import Examples
 from ..training.seed import seeded
+from ..training.start import Scratch
 from ..trials.paired import Task
 
 BATCH = 32  # texts
@@ -55,11 +56,7 @@ class Vocabulary:
 
 def vocabulary(config: Config, rows: Records) -> Vocabulary:
     """What a training on these rows would have."""
-    tokenizer = Tokenizer.train(
-        rows.texts, kind=config.tokenizer, vocab_size=config.vocab_size, min_frequency=config.min_frequency,
-        lowercase=config.lowercase, max_seq_len=config.max_seq_len, with_cls=config.pooling == "cls",
-    )  # fmt: skip
-    return Vocabulary(tokenizer, Labels.from_names(rows.labels or ["", "none"]))
+    return Vocabulary(Scratch(config).tokenizer(rows.texts), Labels.from_names(rows.labels or ["", "none"]))
 
 
 def sample(rows: Records, texts: int, seed: int) -> Records:

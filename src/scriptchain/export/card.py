@@ -10,6 +10,12 @@ from ..config import Config
 from ..report import percent, shown, with_interval
 
 
+def _taught(distilled: Mapping[str, Any] | None) -> str:
+    if distilled is None:
+        return ""
+    return f", on the answers of a teacher, to {distilled['unlabelled']:,} unlabelled texts too"
+
+
 def render(data: Mapping[str, Any], config: Config, parameters: int) -> str:
     """The card as Markdown."""
     metrics, baseline, rows = data["metrics"], data["baselines"]["tfidf_lr"], data["rows"]
@@ -40,7 +46,8 @@ Shuffling the words of each text costs {data["data_needs_order"]["value"]:.1f} p
 
 {rows["train"]:,} training rows, {rows["validation"]:,} validation rows. Preset `{config.preset}`, seed {config.seed}, \
 {config.num_layers} layers of width {config.d_model}, `{config.positions}` positions, {parameters:,} parameters, \
-epoch {data["kept_epoch"]} kept. Logits are divided by {data["temperature"]:.2f}, the temperature of the validation \
+epoch {data["kept_epoch"]} kept\
+{_taught(data.get("distilled"))}. Logits are divided by {data["temperature"]:.2f}, the temperature of the validation \
 rows, in the last layer. Texts are cut at {config.max_seq_len} tokens. All settings are in `config.json`.
 
 ## Use

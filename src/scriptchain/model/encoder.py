@@ -22,7 +22,7 @@ class Encoder(nn.Module):
         size = Size(config.d_model, config.num_heads, config.num_layers, config.max_seq_len, config.embedding_std)
         self.tokens = nn.Embedding(vocab_size, config.d_model)
         self.encodings = stack(config.positions, size, config.positions_options, shared=config.positions_shared)
-        self.stem_norm = nn.LayerNorm(config.d_model) if config.embedding_norm else nn.Identity()
+        self.stem_norm = nn.LayerNorm(config.d_model, config.norm_eps) if config.embedding_norm else nn.Identity()
         self.dropout = nn.Dropout(config.dropout)
         self.layers = nn.ModuleList([Block(config, number) for number in range(config.num_layers)])
         if config.positions_reinjected:
@@ -30,7 +30,7 @@ class Encoder(nn.Module):
         later = config.num_layers - 1 if config.positions_reinjected else 0
         self.reinjections = nn.ModuleList([Reinjection(config) for _ in range(later)])
         ends_normed = RESIDUALS[config.residual].normed_output
-        self.final_norm = nn.Identity() if ends_normed else nn.LayerNorm(config.d_model)
+        self.final_norm = nn.Identity() if ends_normed else nn.LayerNorm(config.d_model, config.norm_eps)
 
     def forward(self, ids_T: Int[Tensor, "*T"], p: Positions, trace: Trace | None = None) -> Float[Tensor, "*T D"]:
         p = self.encodings.place(p)

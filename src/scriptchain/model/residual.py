@@ -43,7 +43,7 @@ class PreNorm(Residual):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.norm = nn.LayerNorm(config.d_model)
+        self.norm = nn.LayerNorm(config.d_model, config.norm_eps)
 
     def forward(self, x_TD: Float[Tensor, "*T D"], branch: Branch) -> Float[Tensor, "*T D"]:
         return x_TD + branch(self.norm(x_TD))
@@ -56,7 +56,7 @@ class PostNorm(Residual):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        self.norm = nn.LayerNorm(config.d_model)
+        self.norm = nn.LayerNorm(config.d_model, config.norm_eps)
 
     def forward(self, x_TD: Float[Tensor, "*T D"], branch: Branch) -> Float[Tensor, "*T D"]:
         return self.norm(x_TD + branch(x_TD))
@@ -72,7 +72,7 @@ class DeepNorm(Residual):
     def __init__(self, config: Config):
         super().__init__(config)
         self.stream_gain = (2 * config.num_layers) ** 0.25
-        self.norm = nn.LayerNorm(config.d_model)
+        self.norm = nn.LayerNorm(config.d_model, config.norm_eps)
 
     def forward(self, x_TD: Float[Tensor, "*T D"], branch: Branch) -> Float[Tensor, "*T D"]:
         return self.norm(self.stream_gain * x_TD + branch(x_TD))

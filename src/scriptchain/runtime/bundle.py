@@ -162,7 +162,7 @@ def tokenizer_from(document: bytes, config: Config) -> Tokenizer:
     """The tokenizer that config.json describes, with the file's vocabulary."""
     return Tokenizer.from_json(
         parsed(document, "tokenizer.json", LONG_DOCUMENT), kind=config.tokenizer, lowercase=config.lowercase,
-        max_seq_len=config.max_seq_len, with_cls=config.pooling == "cls",
+        max_seq_len=config.max_seq_len, with_cls=config.starts_with_cls,
     )  # fmt: skip
 
 

@@ -31,12 +31,14 @@ from .state import Numbers, State
 
 @dataclass(frozen=True)
 class Examples:
-    """Token ids of each text, label numbers `(N,)`, what each row counts in the loss `(N,)`, and the line of each."""
+    """Token ids of each text, label numbers `(N,)`, what each row counts in the loss `(N,)`, the line of each, and
+    where the label is not all that a row teaches, probabilities of the classes `(N, C)`."""
 
     ids: list[NDArray[np.int64]]
     labels: NDArray[np.int64]
     weights: NDArray[np.float32]
     lines: Sequence[int] = ()
+    targets: NDArray[np.float32] | None = None
 
 
 @dataclass
@@ -188,7 +190,8 @@ def _forward(
         ids = hide_tokens(ids, mask, config.token_dropout)
     with accelerator.autocast():
         logits = network(ids, mask).float()
-    losses = cross_entropy(logits, labels, reduction="none", label_smoothing=config.label_smoothing)
+    target = labels if data.targets is None else torch.from_numpy(data.targets[batch.rows]).to(device)
+    losses = cross_entropy(logits, target, reduction="none", label_smoothing=config.label_smoothing)
     # A batch may hold rows of weight 0 alone.
     return (losses * weights).sum() / weights.sum().clamp(min=1e-12), logits, labels
 
@@ -197,7 +200,7 @@ def _check_finite(
     name: str, value: float, step: int, batch: batches.Batch, data: Examples, optimizer: torch.optim.Optimizer
 ) -> None:
     if not math.isfinite(value):
-        rate = float(optimizer.param_groups[0]["lr"])
+        rate = float(max(group["lr"] for group in optimizer.param_groups))
         lines = sorted(int(data.lines[row]) if len(data.lines) else int(row) for row in batch.rows)
         more = f" and {len(lines) - 8} more" if len(lines) > 8 else ""
         kind = "lines" if len(data.lines) else "rows"
@@ -210,7 +213,7 @@ def _check_finite(
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["share"]
 
 
 def hide_tokens(ids: Tensor, mask: Tensor, share: float) -> Tensor:

@@ -8,21 +8,37 @@ from ..positions import PositionalEncoding
 
 
 def make_optimizer(network: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Three groups: weight matrices (decayed), norms and biases, and the encodings' own parameters."""
+    """Three groups: weight matrices (decayed), norms and biases, and the encodings' own parameters.
+
+    With `layer_decay` each is split by layer; a group's `share` is what it takes of the learning rate.
+    *Source*: arXiv 1801.06146, 2006.05987.
+    """
     positions = {
         id(parameter)
         for module in network.modules()
         if isinstance(module, PositionalEncoding)
         for parameter in module.parameters()
     }
-    groups: dict[str, list[nn.Parameter]] = {"weights": [], "norms_and_biases": [], "positions": []}
-    for parameter in network.parameters():
+    groups: dict[tuple[str, int], list[nn.Parameter]] = {
+        (kind, 0): [] for kind in ("weights", "norms_and_biases", "positions")
+    }
+    for name, parameter in network.named_parameters():
         kind = "positions" if id(parameter) in positions else "weights" if parameter.dim() > 1 else "norms_and_biases"
-        groups[kind].append(parameter)
+        below = _layers_above(name, config.num_layers) if config.layer_decay != 1 else 0
+        groups.setdefault((kind, below), []).append(parameter)
     parameters = [
-        {"params": members, "name": name, "weight_decay": config.weight_decay if name == "weights" else 0.0}
-        for name, members in groups.items()
+        {"params": members, "name": name, "weight_decay": config.weight_decay if name == "weights" else 0.0,
+         "share": config.layer_decay**below}
+        for (name, below), members in groups.items()
         if members
-    ]
+    ]  # fmt: skip
     make = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
     return make(parameters, lr=config.learning_rate, fused=True)
+
+
+def _layers_above(name: str, num_layers: int) -> int:
+    """By how many layers a parameter lies below the head: 0 in the head and the last norm, most in the embeddings."""
+    place = name.removeprefix("encoder.").split(".")
+    if place[0] == "layers":
+        return num_layers - int(place[1])
+    return 0 if place[0] in ("head", "final_norm") else num_layers + 1

