@@ -20,11 +20,11 @@ from .data.records import Records, from_python, read
 from .data.splits import split, without
 from .data.tokenizer import Tokenizer
 from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, ResourceError, UsageError
-from .report import Report, Stream
+from .report import Report, Stream, duration
 from .runtime import bundle
 from .runtime.evaluation import evaluate
 from .runtime.linear import Linear
-from .runtime.session import Logits, Session, softmax
+from .runtime.session import Logits, Session, linear_logits, softmax
 
 if TYPE_CHECKING:
     from .model.pipeline import Network
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Classifier:
-    """A small transformer text classifier.
+    """A small transformer text classifier, or with `model="linear"` a linear one.
 
     `preset` names the recipe; every other argument is a config key (`num_layers=2, learning_rate=3e-4`).
     `device` is auto, cpu, cuda or mps; `threads` None leaves torch's and onnxruntime's own choice.
@@ -46,7 +46,7 @@ class Classifier:
         self.device = device
         self.threads = threads
         self._overrides = overrides
-        self._state: _Fitted | Session | None = None
+        self._state: _Fitted | _FittedLinear | Session | None = None
         self._given: dict[str, Any] = {}  # each class name's label as `fit` got it: 1 stays 1
 
     # --- scikit-learn ---------------------------------------------------------------------------------------
@@ -159,6 +159,10 @@ class Classifier:
             from .training.temperature import scale
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training ({error.name})", "train") from None
+        if config.model == "linear":
+            if lesson is not None:
+                raise UsageError("a student must be an encoder, got a linear model", hint="--student small")
+            return self._fit_linear(config, labels, train, validation, weights, stream)
         if self.threads is not None:
             import torch
 
@@ -194,6 +198,22 @@ class Classifier:
         self._state = _Fitted(config, labels, tokenizer, network, train, learned, validation, outcome)
         return outcome
 
+    def _fit_linear(
+        self, config: Config, labels: Labels, train: Records, validation: Records | None,
+        weights: NDArray[np.float32] | None, stream: Stream | None,
+    ) -> "Outcome":  # fmt: skip
+        from .training.baseline import fit_model
+
+        rows = _numbered(labels, train)
+        each = np.ones(len(train), np.float32) if weights is None else weights
+        each = each * _class_weights(config, labels, rows[1])[rows[1]]
+        held_out = None if validation is None else _numbered(labels, validation)
+        linear, outcome = fit_model(*rows, len(labels.names), held_out, each, seed=config.seed)
+        if stream is not None:
+            stream.write(f"{linear.num_parameters:,} parameters, fitted in {duration(outcome.seconds)}\n")
+        self._state = _FittedLinear(config, labels, train, linear, outcome)
+        return outcome
+
     @property
     def config(self) -> Config:
         """The resolved config. Raises ConfigError for an unknown key or a value out of range."""
@@ -216,7 +236,16 @@ class Classifier:
     @property
     def network_(self) -> "Network":
         """The trained torch module, straight after `fit`."""
-        return self._trained("network_").network
+        state = self._trained("network_")
+        if isinstance(state, _FittedLinear):
+            raise NotFittedError("network_ must be asked of an encoder, got a linear model")
+        return state.network
+
+    @property
+    def learned_(self) -> "tuple[Network | None, int]":
+        """The network, None of a linear model, and how many numbers were learned."""
+        state = self._trained("learned_")
+        return (None if isinstance(state, _FittedLinear) else state.network), state.num_parameters
 
     def predict(self, texts: Any) -> NDArray[Any]:
         """The most probable class of each text, shape `(N,)`."""
@@ -279,23 +308,19 @@ class Classifier:
         state = self._fitted
         if isinstance(state, Session):
             return {name: state.bundle.read(name) for name in state.bundle.manifest.files}
-        from .export.folder import model_files
-
-        return model_files(
-            state.config, state.labels, state.tokenizer, state.network, state.learned.texts, state.baseline
-        )
+        return state.files()
 
     # --- inside ---------------------------------------------------------------------------------------------
 
     @property
-    def _fitted(self) -> "_Fitted | Session":
+    def _fitted(self) -> "_Fitted | _FittedLinear | Session":
         if self._state is None:
             raise NotFittedError("the classifier must be fitted first, got one without weights",
                                  hint="fit(texts, labels) or Classifier.from_pretrained(folder)")  # fmt: skip
         return self._state
 
-    def _trained(self, name: str) -> "_Fitted":
-        if not isinstance(self._state, _Fitted):
+    def _trained(self, name: str) -> "_Fitted | _FittedLinear":
+        if not isinstance(self._state, (_Fitted, _FittedLinear)):
             raise NotFittedError(f"{name} must be asked after fit, got a model that was not trained here",
                                  hint="fit(texts, labels)")  # fmt: skip
         return self._state
@@ -323,11 +348,9 @@ class _Fitted:
         """TF-IDF + logistic regression on the same rows, fitted when it is first asked for."""
         from .training.baseline import fit_baseline
 
-        def numbered(records: Records) -> tuple[list[str], NDArray[np.int64]]:
-            return records.texts, self.labels.index(_required(records.labels))
-
-        held_out = None if self.validation is None else numbered(self.validation)
-        return fit_baseline(*numbered(self.train), len(self.labels.names), held_out, seed=self.config.seed)
+        held_out = None if self.validation is None else _numbered(self.labels, self.validation)
+        rows = _numbered(self.labels, self.train)
+        return fit_baseline(*rows, len(self.labels.names), held_out, seed=self.config.seed)
 
     def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
         return self.baseline.logits(texts)
@@ -337,6 +360,43 @@ class _Fitted:
 
     def count_truncated(self, texts: Sequence[str]) -> int:
         return int(self.tokenizer.encode(texts).truncated.sum())
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    def files(self) -> dict[str, bytes]:
+        from .export.folder import model_files
+
+        return model_files(self.config, self.labels, self.tokenizer, self.network, self.learned.texts, self.baseline)
+
+
+class _FittedLinear:
+    """What `fit` leaves in memory of a linear model, which is its own baseline."""
+
+    def __init__(self, config: Config, labels: Labels, train: Records, linear: Linear, outcome: "Outcome"):
+        self.config, self.labels, self.train, self.baseline, self.outcome = config, labels, train, linear, outcome
+        self.logits: Logits = linear_logits(linear)
+        self.num_parameters = linear.num_parameters
+
+    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
+        return self.baseline.logits(texts)
+
+    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        return np.isin(bundle.fingerprints(texts), bundle.fingerprints(self.train.texts))
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        return 0
+
+    def files(self) -> dict[str, bytes]:
+        from .export.folder import linear_files
+
+        return linear_files(self.config, self.labels, self.train.texts, self.baseline)
+
+
+def _numbered(labels: Labels, records: Records) -> tuple[list[str], NDArray[np.int64]]:
+    """Texts and the numbers of their classes."""
+    return records.texts, labels.index(_required(records.labels))
 
 
 def _records(texts: Any, labels: Any) -> Records:

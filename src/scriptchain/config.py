@@ -29,10 +29,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
     and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
     `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. `init` names whose trained weights are
-    the start; with `layer_decay` a layer learns at that share of the rate of the one above it.
+    the start; with `layer_decay` a layer learns at that share of the rate of the one above it. A `linear`
+    model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
     """
 
     preset: str = "small"
+    model: Literal["encoder", "linear"] = "encoder"
 
     # start
     init: dict[Literal["backbone", "embeddings"], str] = {}
@@ -138,6 +140,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 KEYS = Config.__struct_fields__
+LINEAR = ("preset", "model", "num_classes", "class_weights", "seed")  # what means anything to a linear model
 
 
 def make(values: Mapping[str, Any]) -> Config:

@@ -208,7 +208,7 @@ class _Job:
             **{key: value for key, value in scored.data.items() if key not in ("model", "rows")},
         }
         title = f"{Path(self.name).name}: {len(self.splits.test):,} test rows, scored once"
-        write_report(folder, Report(title, data, scored.body), classifier.config, classifier.network_, outcome.history)
+        write_report(folder, Report(title, data, scored.body), classifier.config, *classifier.learned_, outcome.history)
         durable.publish(folder, self.folder)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 

@@ -35,7 +35,7 @@ def test_training_texts_are_known_by_leak_key(session, tiny_data):
 
 
 def test_truncated_texts_are_counted(session):
-    long = [length > session.config.max_seq_len for length in session.tokenizer.lengths([*TEXTS, "word " * 100])]
+    long = [length > session.config.max_seq_len for length in session.bundle.tokenizer.lengths([*TEXTS, "word " * 100])]
     assert long[-1]
     assert not long[0]
     assert session.count_truncated([*TEXTS, "word " * 100]) == sum(long)
@@ -43,4 +43,4 @@ def test_truncated_texts_are_counted(session):
 
 def test_what_is_no_onnx_model_is_refused(session):
     with pytest.raises(ModelError, match=r"^model.onnx must be a model that onnxruntime loads \("):
-        session_logits(b"no model", session.tokenizer)
+        session_logits(b"no model", session.bundle.tokenizer)

@@ -11,7 +11,17 @@ from ..report import Report, Table
 from .options import Json, new_app, save, show
 
 app = new_app()
-SHOWN = ("tokenizer", "max_seq_len", "d_model", "num_heads", "num_layers", "positions", "learning_rate", "epochs")
+SHOWN = (
+    "model",
+    "tokenizer",
+    "max_seq_len",
+    "d_model",
+    "num_heads",
+    "num_layers",
+    "positions",
+    "learning_rate",
+    "epochs",
+)
 
 
 @app.callback(invoke_without_command=True)
@@ -20,7 +30,10 @@ def presets(context: typer.Context, json: Json = False) -> None:
     if context.invoked_subcommand is not None:
         return
     all_values = {name: configs.to_dict(configs.resolve(name)) for name in configs.preset_names()}
-    rows = [[name, *(str(values[key]) for key in SHOWN)] for name, values in all_values.items()]
+    rows = [
+        [name, *(str(values[key]) if key == "model" or values["model"] == "encoder" else "" for key in SHOWN)]
+        for name, values in all_values.items()
+    ]
     body = [Table("presets", ["name", *SHOWN], rows, note="scriptchain presets copy NAME FILE.toml writes one out")]
     show(Report("recipes that `train --preset` takes", {"presets": all_values}, body), json)
 

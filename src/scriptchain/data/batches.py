@@ -55,6 +55,12 @@ def epoch(
         yield Batch(*pad([ids[row] for row in rows]), rows)
 
 
+def require(texts: Sequence[str]) -> None:
+    """Raises DataError for no texts."""
+    if not len(texts):
+        raise DataError("texts must hold at least one text, got none")
+
+
 def score_in_batches(
     texts: Sequence[str],
     tokenizer: Tokenizer,
@@ -62,8 +68,7 @@ def score_in_batches(
     tokens_a_batch: int = 4096,
 ) -> NDArray[np.float32]:
     """Logits of all texts in their own order, computed over batches of similar length. Shape `(N, C)`."""
-    if not len(texts):
-        raise DataError("texts must hold at least one text, got none")
+    require(texts)
     ids = tokenizer.encode(texts).ids
     lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
     order = np.argsort(lengths, kind="stable")

@@ -10,6 +10,15 @@ from ..config import Config
 from ..report import percent, shown, with_interval
 
 
+def _made_of(config: Config, kept_epoch: int) -> str:
+    if config.model == "linear":
+        return "TF-IDF of words and characters with logistic regression"
+    return (
+        f"{config.num_layers} layers of width {config.d_model}, `{config.positions}` positions, epoch "
+        f"{kept_epoch} kept, texts cut at {config.max_seq_len} tokens"
+    )
+
+
 def _taught(distilled: Mapping[str, Any] | None) -> str:
     if distilled is None:
         return ""
@@ -45,10 +54,9 @@ Shuffling the words of each text costs {data["data_needs_order"]["value"]:.1f} p
 ## Training
 
 {rows["train"]:,} training rows, {rows["validation"]:,} validation rows. Preset `{config.preset}`, seed {config.seed}, \
-{config.num_layers} layers of width {config.d_model}, `{config.positions}` positions, {parameters:,} parameters, \
-epoch {data["kept_epoch"]} kept\
-{_taught(data.get("distilled"))}. Logits are divided by {data["temperature"]:.2f}, the temperature of the validation \
-rows, in the last layer. Texts are cut at {config.max_seq_len} tokens. All settings are in `config.json`.
+{_made_of(config, data["kept_epoch"])}, {parameters:,} parameters{_taught(data.get("distilled"))}. Logits are divided \
+by {data["temperature"]:.2f}, the temperature of the validation rows, in the last layer. \
+All settings are in `config.json`.
 
 ## Use
 

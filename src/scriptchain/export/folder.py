@@ -31,24 +31,30 @@ def model_files(
     """Each file's name and bytes. Raises ScriptChainError if the ONNX model does not answer as the network does."""
     onnx = to_onnx(network, tokenizer)
     verify(onnx, network, tokenizer, texts[:VERIFIED_ROWS])
-    resolved = configs.replace(config, num_classes=len(labels.names))
-    return baseline.files() | {
-        "config.json": msgspec.json.format(msgspec.json.encode(configs.to_dict(resolved)), indent=1) + b"\n",
-        "fingerprints.bin": np.unique(fingerprints(texts)).astype("<u8").tobytes(),
-        "labels.json": labels.to_json(),
+    return linear_files(config, labels, texts, baseline) | {
         "model.onnx": onnx,
         "model.safetensors": save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}),
         "tokenizer.json": tokenizer.to_json().encode(),
     }
 
 
+def linear_files(config: Config, labels: Labels, texts: Sequence[str], linear: Linear) -> dict[str, bytes]:
+    """The same of a linear model, which is its own baseline."""
+    resolved = configs.replace(config, num_classes=len(labels.names))
+    return linear.files() | {
+        "config.json": msgspec.json.format(msgspec.json.encode(configs.to_dict(resolved)), indent=1) + b"\n",
+        "fingerprints.bin": np.unique(fingerprints(texts)).astype("<u8").tobytes(),
+        "labels.json": labels.to_json(),
+    }
+
+
 def write_report(
-    folder: Path, report: Report, config: Config, network: Network, history: Sequence[Mapping[str, Any]]
-) -> None:
+    folder: Path, report: Report, config: Config, network: Network | None, parameters: int,
+    history: Sequence[Mapping[str, Any]],
+) -> None:  # fmt: skip
     """Adds what people read to a run folder: report.json, report.html, history.jsonl, README.md and the pictures."""
     (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in history), "utf-8")
     (folder / "report.json").write_text(report.to_json(indent=1) + "\n", "utf-8")
     drawn = draw_all(folder, network, history, report.data, name=config.positions)
     (folder / "report.html").write_text(render_page(report, folder, drawn), "utf-8")
-    parameters = sum(parameter.numel() for parameter in network.parameters())
     (folder / "README.md").write_text(render_card(report.data, config, parameters), "utf-8")

@@ -17,16 +17,17 @@ from ..style import FIRST, INK, SECOND, style
 
 
 def draw_all(
-    folder: Path, network: Network, history: Sequence[Mapping[str, Any]], data: Mapping[str, Any], name: str
+    folder: Path, network: Network | None, history: Sequence[Mapping[str, Any]], data: Mapping[str, Any], name: str
 ) -> list[str]:
-    """Writes every picture of a run and returns the file names; positions only where the encoding adds something."""
+    """Writes every picture of a run and returns the file names; positions only where the encoding adds something.
+
+    A linear model, without a network, has neither epochs nor positions.
+    """
     matplotlib.use("Agg")
     with style():
-        figures = {
-            "curves.png": curves(history, data["kept_epoch"]),
-            "confusion.png": confusion(data["confusion"]["labels"], np.array(data["confusion"]["rows"])),
-        }
-        vectors = position_vectors(network)
+        figures = {} if network is None else {"curves.png": curves(history, data["kept_epoch"])}
+        figures["confusion.png"] = confusion(data["confusion"]["labels"], np.array(data["confusion"]["rows"]))
+        vectors = None if network is None else position_vectors(network)
         if vectors is not None:
             figures["positions.png"] = positions(vectors, name)
         for file, figure in figures.items():

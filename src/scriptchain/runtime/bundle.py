@@ -5,6 +5,8 @@ Each file is opened once; what is judged, hashed and used are the same bytes, wh
 model.safetensors  weights            config.json     closed schema      labels.json        class names
 model.onnx         the same, to run   tokenizer.json  vocabulary         fingerprints.bin   training texts' keys
 baseline.*         TF-IDF + logistic regression                          manifest.json      hashes of all these
+
+A linear model is its own baseline: there are no weights, no ONNX file and no vocabulary then.
 """
 
 import errno
@@ -107,6 +109,8 @@ class Bundle:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
+        if self.config.model == "linear":
+            raise ModelError(f"{self.folder} must hold an encoder, which has tokens and layers, got a linear model")
         return tokenizer_from(self.read("tokenizer.json"), self.config)
 
     @cached_property
@@ -116,7 +120,17 @@ class Bundle:
 
     @cached_property
     def baseline(self) -> Linear:
-        return Linear.load(self.read("baseline.safetensors"), self.read("baseline.json"))
+        linear = Linear.load(self.read("baseline.safetensors"), self.read("baseline.json"))
+        if linear.num_classes != len(self.labels):
+            raise ModelError(f"the baseline must score {len(self.labels)} classes, got {linear.num_classes}")
+        return linear
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the model has learned."""
+        if self.config.model == "linear":
+            return self.baseline.num_parameters
+        return sum(tensor.size for tensor in self.weights.values())
 
     def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Which texts stand in the training set, by leak key."""

@@ -18,24 +18,25 @@ def describe(folder: Path) -> Report:
     """
     bundle = Bundle(folder)
     sizes = {name: len(bundle.read(name)) for name in bundle.manifest.files}
-    config, parameters = configs.to_dict(bundle.config), sum(tensor.size for tensor in bundle.weights.values())
+    config, parameters = configs.to_dict(bundle.config), bundle.num_parameters
     trained = _trained(folder / "report.json")
     data = {
         "model": str(folder),
         "scriptchain": bundle.manifest.scriptchain,
         "format": bundle.manifest.format,
         "classes": list(bundle.labels.names),
-        "vocabulary": bundle.tokenizer.vocab_size,
+        "vocabulary": _vocabulary(bundle),
         "parameters": parameters,
         "config": config,
         "bytes": sizes,
         **({} if trained is None else {key: trained.get(key) for key in ("rows", "metrics", "metrics_split")}),
     }
     names = bundle.labels.names
+    meant = config if bundle.config.model == "encoder" else configs.LINEAR
     body: list[Table | str] = [
         f"{parameters:,} parameters; {len(names)} classes: {', '.join(shown(name, 40) for name in names[:20])}"
         f"{' ...' if len(names) > 20 else ''}",
-        Table("config", ["key", "value"], [[key, str(value)] for key, value in config.items()]),
+        Table("config", ["key", "value"], [[key, str(config[key])] for key in meant]),
         Table("files", ["file", "bytes"], [[name, size] for name, size in sizes.items()]),
     ]
     if trained is not None and isinstance(trained.get("metrics"), dict):
@@ -47,6 +48,14 @@ def describe(folder: Path) -> Report:
             ) from None
         body.append(Table(f"scores on the {trained.get('metrics_split')} split", ["score", "value"], scores))
     return Report(f"{folder}: written by scriptchain {bundle.manifest.scriptchain}, all hashes right", data, body)
+
+
+def _vocabulary(bundle: Bundle) -> int:
+    """Tokens, or n-grams of a linear model."""
+    if bundle.config.model == "encoder":
+        return bundle.tokenizer.vocab_size
+    words, characters = bundle.baseline, bundle.baseline.characters
+    return len(words.vocabulary) + (0 if characters is None else len(characters.vocabulary))
 
 
 def _trained(path: Path) -> dict | None:

@@ -7,7 +7,7 @@ Legend: N texts, V n-grams, C classes, K distinct n-grams of one text.
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
@@ -104,6 +104,17 @@ class Linear:
     def num_classes(self) -> int:
         """C."""
         return len(self.intercept)
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers are stored, both parts together."""
+        own = sum(getattr(self, name).size for name in _NAMES)
+        return own + (0 if self.characters is None else self.characters.num_parameters)
+
+    def divided(self, temperature: float) -> "Linear":
+        """The same answers, less sure by that factor."""
+        beside = None if self.characters is None else self.characters.divided(temperature)
+        return replace(self, coef=self.coef / temperature, intercept=self.intercept / temperature, characters=beside)
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """The score of each class, (N, C); a text's scores do not depend on the texts beside it."""

@@ -1,4 +1,4 @@
-"""The onnxruntime executor: what answers for a finished model everywhere, without torch."""
+"""What answers for a finished model everywhere, without torch: onnxruntime, or numpy for a linear one."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..data.batches import score_in_batches
+from ..data.batches import require, score_in_batches
 from ..data.labels import Labels
 from ..data.tokenizer import Tokenizer
 from ..errors import ModelError, first_line
 from . import graph
 from .bundle import Bundle
+from .linear import Linear
 
 Logits = Callable[[Sequence[str]], NDArray[np.float32]]
 
@@ -28,10 +29,13 @@ class Session:
         self.bundle = Bundle(Path(folder))
         self.config: Config = self.bundle.config
         self.labels: Labels = self.bundle.labels
-        self.tokenizer: Tokenizer = self.bundle.tokenizer
+        if self.config.model == "linear":
+            self._logits = linear_logits(self.bundle.baseline)
+            return
         onnx = self.bundle.read("model.onnx")
-        graph.check(onnx, "model.onnx", ("encoder.tokens.weight", self.tokenizer.vocab_size))
-        self._logits = session_logits(onnx, self.tokenizer, threads, classes=len(self.labels))
+        tokenizer = self.bundle.tokenizer
+        graph.check(onnx, "model.onnx", ("encoder.tokens.weight", tokenizer.vocab_size))
+        self._logits = session_logits(onnx, tokenizer, threads, classes=len(self.labels))
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Shape `(N, C)`, in the order of the texts."""
@@ -50,8 +54,20 @@ class Session:
         return self.bundle.saw(texts)
 
     def count_truncated(self, texts: Sequence[str]) -> int:
-        """How many texts are longer than max_seq_len."""
-        return int(self.tokenizer.encode(texts).truncated.sum())
+        """How many texts are longer than max_seq_len; a linear model reads all of every text."""
+        if self.config.model == "linear":
+            return 0
+        return int(self.bundle.tokenizer.encode(texts).truncated.sum())
+
+
+def linear_logits(linear: Linear) -> Logits:
+    """Texts to the logits of a linear model."""
+
+    def logits(texts: Sequence[str]) -> NDArray[np.float32]:
+        require(texts)
+        return linear.logits(texts).astype(np.float32)
+
+    return logits
 
 
 def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None, classes: int | None = None) -> Logits:

@@ -1,5 +1,6 @@
 """Fits the linear baseline with scikit-learn; what comes back is scored by numpy alone (`runtime/linear.py`)."""
 
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
 from ..runtime.linear import Analyzer, Linear
-from ..scoring.metrics import as_labels, confusion, macro_f1, same_rows
+from ..scoring.calibration import log_loss, temperature
+from ..scoring.metrics import accuracy, as_labels, confusion, macro_f1, same_rows
+from .loop import Outcome
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -66,6 +69,36 @@ def fit_baseline(
     choices = product(_STRENGTHS if len(texts) * num_classes <= _MANY else [3.0], _BALANCES)
     models = [_fit(features_NV, labels_N, weights_N, strength, balance, seed) for strength, balance in choices]
     return _linear(views, max(models, key=score), num_classes)  # of equals the first: the stronger penalty
+
+
+def fit_model(
+    texts: Sequence[str],
+    labels: ArrayLike,
+    num_classes: int,
+    validation: tuple[Sequence[str], ArrayLike] | None,
+    sample_weight: ArrayLike,
+    seed: int,
+) -> tuple[Linear, Outcome]:
+    """The baseline as a model of its own, scaled by the temperature of the validation rows; its history is one record.
+
+    *Raises*: as `fit_baseline`.
+    """
+    start = time.perf_counter()
+    linear = fit_baseline(texts, labels, num_classes, validation, seed, sample_weight=sample_weight)
+    record: dict[str, Any] = {"epoch": 1, "step": 0}
+    found = 1.0
+    if validation is not None:
+        logits, truth = linear.logits(validation[0]), np.asarray(validation[1])
+        cells = confusion(truth, logits.argmax(1), num_classes)
+        scores = {
+            "loss": log_loss(linear.probabilities(validation[0]), truth),
+            "accuracy": accuracy(cells),
+            "macro_f1": macro_f1(cells),
+        }
+        record |= {f"validation_{name}": float(value) for name, value in scores.items()}
+        found = temperature(logits, truth)
+        linear = linear.divided(found)
+    return linear, Outcome([record], 1, 0, time.perf_counter() - start, temperature=found)
 
 
 def _views(texts: Sequence[str], max_features: int) -> list[tuple[Analyzer, "TfidfVectorizer"]]:
