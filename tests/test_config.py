@@ -329,7 +329,7 @@ def test_a_config_file_that_cannot_be_used_is_refused(tmp_path):
 
 
 def test_the_presets_are_listed_in_order():
-    assert configs.preset_names() == ["linear", "seed", "small", "tuned"]
+    assert configs.preset_names() == ["linear", "seed", "small", "static", "tuned"]
 
 
 @pytest.mark.parametrize("name", configs.preset_names())
@@ -355,7 +355,7 @@ def test_the_seed_preset_has_the_numbers_of_the_study():
     ("name", "hint"),
     [
         ("smal", "did you mean 'small'?"),
-        ("zzz", "the presets are linear, seed, small, tuned"),
+        ("zzz", "the presets are linear, seed, small, static, tuned"),
         ("../seed", "did you mean 'seed'?"),
     ],
 )
@@ -369,7 +369,8 @@ def test_an_unknown_preset_names_the_nearest(name, hint):
 def test_a_preset_of_a_config_file_that_is_no_text(value, tmp_path):  # found by fuzzing
     (tmp_path / "odd.toml").write_text(f"preset = {value}")
     with pytest.raises(
-        UsageError, match=r"^preset must be a known one, got .+; hint: the presets are linear, seed, small, tuned$"
+        UsageError,
+        match=r"^preset must be a known one, got .+; hint: the presets are linear, seed, small, static, tuned$",
     ):
         configs.resolve(file=tmp_path / "odd.toml")
 

@@ -51,9 +51,12 @@ class Tokenizer:
     @classmethod
     def train(
         cls, texts: Iterable[str], *, kind: str, vocab_size: int, min_frequency: int, lowercase: bool, max_seq_len: int,
-        with_cls: bool = False,
+        with_cls: bool = False, reserve: Sequence[str] = (),
     ) -> "Tokenizer":  # fmt: skip
-        """A vocabulary from these texts alone. Raises ConfigError for a kind that does not exist."""
+        """A vocabulary from these texts alone. Raises ConfigError for a kind that does not exist.
+
+        Where words stay whole, words of `reserve` follow in their order, as far as there is room.
+        """
         if kind not in KINDS:
             raise ConfigError(f"tokenizer must be one of {', '.join(KINDS)}, got {kind!r}")
         cleaned = [model_text(text) for text in texts]
@@ -61,6 +64,8 @@ class Tokenizer:
         backend.train_from_iterator(cleaned, _trainer(kind, vocab_size, min_frequency))
         if kind == "whole":
             backend = _backend(kind, lowercase, *_keeping_words(backend, cleaned, vocab_size, min_frequency))
+        if reserve and kind != "bpe":  # it would cut a word that it has not met into pieces all the same
+            backend = _with_reserve(backend, kind, lowercase, vocab_size, reserve)
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
 
     @classmethod
@@ -132,6 +137,12 @@ class Tokenizer:
         encodings = self._backend.encode_batch_fast([model_text(text) for text in texts], add_special_tokens=False)
         frame = len(self._before) + len(self._behind)
         return [max(1, len(encoding.ids)) + frame for encoding in encodings]
+
+    def spellings(self) -> list[str]:
+        """The text that each token stands for, nothing for a part of a character."""
+        texts = [self._backend.decoder.decode([token]).strip() if self._backend.decoder else token
+                 for token in self.tokens(range(self.vocab_size))]  # fmt: skip
+        return ["" if "\ufffd" in text else text for text in texts]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The tokens behind ids, as the vocabulary spells them."""
@@ -261,6 +272,21 @@ def _keeping_words(
     words = [word for word in often if word not in known and not (_latin(word) and len(word) == 1)]
     tokens = [*kept, *words][:vocab_size]
     return {token: number for number, token in enumerate(tokens)}, merges
+
+
+def _with_reserve(
+    backend: tokenizers.Tokenizer, kind: str, lowercase: bool, vocab_size: int, reserve: Sequence[str]
+) -> tokenizers.Tokenizer:
+    model = json.loads(backend.to_str())["model"]
+    vocabulary = dict(model["vocab"])
+    cut = _backend(kind, lowercase)
+    for word in reserve:
+        text = cut.normalizer.normalize_str(word) if cut.normalizer else word
+        tokens = [token for token, _ in cut.pre_tokenizer.pre_tokenize_str(text)]
+        if len(vocabulary) < vocab_size and len(tokens) == 1:
+            vocabulary.setdefault(tokens[0], len(vocabulary))
+    merges = [(one, other) for one, other in model.get("merges", [])]
+    return _backend(kind, lowercase, vocabulary, merges)
 
 
 def _in_order(vocabulary: dict[str, int]) -> list[str]:

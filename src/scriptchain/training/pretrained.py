@@ -65,7 +65,7 @@ class Pretrained:
         for path in named or sorted(self.folder.rglob("*tokenizer*.json")):
             document = parsed(_bytes(path), str(path), LONGEST)
             model = document.get("model") if isinstance(document, dict) else None
-            if isinstance(model, dict) and isinstance(model.get("vocab"), dict):
+            if isinstance(model, dict) and isinstance(model.get("vocab"), (dict, list)):
                 return document
         raise ModelError(f"{self._what} must hold a tokenizer.json with a vocabulary, got none",
                          hint="AutoTokenizer.from_pretrained(folder).save_pretrained(folder)")  # fmt: skip

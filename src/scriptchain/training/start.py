@@ -9,6 +9,7 @@ from ..config import Config
 from ..data.tokenizer import Tokenizer
 from ..model.pipeline import Network
 from .backbone import Backbone
+from .static import Static
 
 
 class Scratch:
@@ -28,8 +29,8 @@ class Scratch:
         pass
 
 
-def start_of(config: Config) -> Scratch | Backbone:
+def start_of(config: Config) -> Scratch | Static | Backbone:
     """What `init` names. Raises ConfigError or ModelError where it cannot be read or does not fit."""
     if "backbone" in config.init:
         return Backbone(config)
-    return Scratch(config)
+    return Static(config) if "embeddings" in config.init else Scratch(config)
