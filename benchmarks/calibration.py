@@ -40,7 +40,7 @@ def main() -> None:
         model = Classifier("small", device="cpu", threads=1)
         outcome = model.fit_records(splits.train, validation=splits.validation)
         truth = [list(model.classes_).index(label) for label in splits.test.labels or []]
-        logits = model._logits(splits.test.texts)
+        logits = model.logits(splits.test.texts)
         print(f"{name}: temperature {outcome.temperature:.2f}", flush=True)
         for told, scale in (("with it", 1.0), ("without", outcome.temperature)):
             probabilities = softmax(logits * np.float32(scale))

@@ -24,7 +24,7 @@ from .report import Report, Stream, duration
 from .runtime import bundle
 from .runtime.evaluation import evaluate
 from .runtime.linear import Linear
-from .runtime.session import Logits, Session, linear_logits, softmax
+from .runtime.session import Logits, Session, linear_logits, session_logits, softmax
 
 if TYPE_CHECKING:
     from .model.pipeline import Network
@@ -198,6 +198,20 @@ class Classifier:
         self._state = _Fitted(config, labels, tokenizer, network, train, learned, validation, outcome)
         return outcome
 
+    def seconds(self, train: Records) -> float:
+        """What `fit_records` on these rows takes at most, foreseen from a few steps; nothing is learned."""
+        from .model.pipeline import Network
+        from .training.loop import seconds_at_most
+        from .training.seed import seeded
+        from .training.start import start_of
+
+        config, labels = self.config, Labels.from_names(_required(train.labels))
+        tokenizer = start_of(config).tokenizer(train.texts)
+        with seeded(config.seed):
+            network = Network(config, tokenizer.vocab_size, len(labels))
+            examples = _examples(config, tokenizer, labels, train, None, None)
+            return seconds_at_most(network, examples, config, self.device)
+
     def _fit_linear(
         self, config: Config, labels: Labels, train: Records, validation: Records | None,
         weights: NDArray[np.float32] | None, stream: Stream | None,
@@ -247,18 +261,27 @@ class Classifier:
         state = self._trained("learned_")
         return (None if isinstance(state, _FittedLinear) else state.network), state.num_parameters
 
+    def shipped(self) -> tuple[int, Logits]:
+        """Bytes of what answering needs in a run folder, and what answers there."""
+        return self._trained("shipped").shipped(self.threads)
+
     def predict(self, texts: Any) -> NDArray[Any]:
         """The most probable class of each text, shape `(N,)`."""
-        return self.classes_[self._logits(texts).argmax(1)]
+        return self.classes_[self.logits(texts).argmax(1)]
 
     def predict_proba(self, texts: Any) -> NDArray[np.float32]:
         """Probabilities of the classes, shape `(N, C)`; each row sums to 1."""
-        return softmax(self._logits(texts))
+        return softmax(self.logits(texts))
+
+    def logits(self, texts: Any) -> NDArray[np.float32]:
+        """Scores of the classes before the softmax, shape `(N, C)`."""
+        fitted = self._fitted
+        return fitted.logits(from_python(texts, labels_required=False).texts)
 
     def score(self, texts: Any, labels: Any = None) -> float:
         """Accuracy in 0..1."""
         records = _records(texts, labels)
-        names = np.array(self._fitted.labels.names)[self._logits(records.texts).argmax(1)]
+        names = np.array(self._fitted.labels.names)[self.logits(records.texts).argmax(1)]
         return float((names == np.array(_required(records.labels))).mean())
 
     def evaluate(self, texts: Any, labels: Any = None, *, invariance: bool = False) -> Report:
@@ -325,10 +348,6 @@ class Classifier:
                                  hint="fit(texts, labels)")  # fmt: skip
         return self._state
 
-    def _logits(self, texts: Any) -> NDArray[np.float32]:
-        fitted = self._fitted
-        return fitted.logits(from_python(texts, labels_required=False).texts)
-
 
 class _Fitted:
     """What `fit` leaves in memory; answers through torch until it is saved and loaded."""
@@ -365,6 +384,13 @@ class _Fitted:
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
+    def shipped(self, threads: int | None) -> tuple[int, Logits]:
+        from .export.onnx import to_onnx
+
+        onnx = to_onnx(self.network, self.tokenizer)
+        size = len(onnx) + len(self.tokenizer.to_json().encode())
+        return size, session_logits(onnx, self.tokenizer, threads)
+
     def files(self) -> dict[str, bytes]:
         from .export.folder import model_files
 
@@ -387,6 +413,9 @@ class _FittedLinear:
 
     def count_truncated(self, texts: Sequence[str]) -> int:
         return 0
+
+    def shipped(self, threads: int | None) -> tuple[int, Logits]:
+        return sum(map(len, self.baseline.files().values())), self.logits
 
     def files(self) -> dict[str, bytes]:
         from .export.folder import linear_files

@@ -107,7 +107,7 @@ def train(
     work = output.with_name(f"{output.name}-partial")
     if resume and not force and (output / "manifest.json").exists():
         return _already_finished(output, work)
-    _check_output(output, force)
+    check_output(output, force)
     start = time.perf_counter()
     checked = check(rows, test)
     splits = make_splits(rows, validation, test, config.seed)
@@ -308,7 +308,8 @@ class _Signal:
         self.number = number
 
 
-def _check_output(output: Path, force: bool) -> None:
+def check_output(output: Path, force: bool) -> None:
+    """Raises UsageError for a folder that a run may not take the place of."""
     if not output.exists():
         return
     if not force:

@@ -27,7 +27,7 @@ def test_logits_are_divided_by_the_temperature_of_the_validation_rows(split, mon
     scaled = fitted(train, validation)
     monkeypatch.setattr(module, "temperature", lambda logits, truth: 1.0)
     plain = fitted(train, validation)
-    logits, before = (model._logits(validation[0]) for model in (scaled, plain))
+    logits, before = (model.logits(validation[0]) for model in (scaled, plain))
     truth = [list(plain.classes_).index(label) for label in validation[1]]
     found = temperature(before, truth)
     assert found != pytest.approx(1.0, abs=0.01)

@@ -1,7 +1,9 @@
 """Options that several commands share, spelled once."""
 
 import os
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .. import durable
-from ..errors import ResourceError
+from ..errors import ResourceError, UsageError
 from ..report import Report
 
 DataFile = Annotated[
@@ -58,6 +60,25 @@ OnBadRow = Annotated[
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads to compute with; by default one a core.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+
+
+SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+MILLISECONDS = {"ms": 1.0, "s": 1000.0}
+BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
+
+
+def measured(text: str | None, units: Mapping[str, float], option: str, example: str) -> float | None:
+    """`10m` as a number of the unit that counts 1. Raises UsageError for what is no number above 0 with a unit."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
+    unit = None if found is None else next((unit for unit in units if unit.lower() == found[2].lower()), None)
+    if found is None or unit is None or float(found[1]) == 0:
+        raise UsageError(
+            f"{option} must be a number above 0 with one of {', '.join(units)}, got {text[:40]!r}",
+            hint=f"{option} {example}",
+        )
+    return float(found[1]) * units[unit]
 
 
 def show(report: Report, as_json: bool) -> None:

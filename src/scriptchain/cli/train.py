@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from .options import (
+    BYTES,
+    MILLISECONDS,
+    SECONDS,
     CheckpointEvery,
     ConfigFile,
     DataFile,
@@ -28,6 +31,7 @@ from .options import (
     Threads,
     UnlabelledFile,
     ValidationFile,
+    measured,
     new_app,
     show,
 )  # fmt: skip
@@ -50,10 +54,23 @@ def train(
     finish: Finish = False,
     checkpoint_every: CheckpointEvery = 30.0,
     preset: Annotated[
-        str | None, typer.Option(help="The recipe; by default small, and seed for the bundled set.")
+        str | None, typer.Option(help="The recipe; auto tries all. By default small, and seed for the bundled set.")
     ] = None,
     config: ConfigFile = None,
     settings: Settings = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --preset auto: what trying may take: 90s, 10m, 2h.")
+    ] = None,
+    max_size: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="With --preset auto: of the model that ships: 500KB, 5MB.")
+    ] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(metavar="TIME", help="With --preset auto: of one text, the median: 0.5ms, 20ms.")
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="With --preset auto: points of macro-F1 that a smaller one may lack; 1."),
+    ] = None,
     depth: Annotated[
         int | None, typer.Option(help="Number of layers, and what follows from it: scale, rate, warm-up.")
     ] = None,
@@ -76,10 +93,18 @@ def train(
     from ..data.records import is_bundled, read
     from ..errors import UsageError
 
+    auto = preset == "auto"
+    only_auto = {"--budget": budget, "--max-size": max_size, "--max-latency": max_latency, "--margin": margin}
+    never_auto = {"--config": config, "--set": settings, "--depth": depth, "--teacher": teacher, "--resume": resume,
+                  "--repeats": repeats if repeats > 1 else None}  # fmt: skip
+    for option, value in (never_auto if auto else only_auto).items():
+        if value:
+            rule = "must not come with" if auto else "must come with"
+            raise UsageError(f"{option} {rule} --preset auto, got {'both' if auto else 'it alone'}")
     bundled = is_bundled(file)
     has_preset = preset is not None or config is not None
     resolved = configs.resolve(
-        preset if has_preset else "seed" if bundled else "small",
+        "small" if auto else preset if has_preset else "seed" if bundled else "small",
         file=config,
         settings=settings or [],
         overrides={} if seed is None else {"seed": seed},
@@ -91,7 +116,7 @@ def train(
             f"depth {depth}: residual_scale {resolved.residual_scale:.3g}, learning_rate {resolved.learning_rate:.3g}, "
             f"warmup {resolved.warmup:.3g}\n"
         )
-    if unlabelled is not None and teacher is None:
+    if unlabelled is not None and teacher is None and not auto:
         raise UsageError("--unlabelled must come with --teacher, got it alone", hint="--teacher DIR")
     options = {"text_column": text_column, "label_column": label_column, "encoding": encoding, "on_bad_row": on_bad_row}
     rows, held_out, scored = (None if name is None else read(name, **options) for name in (file, validation, test))
@@ -103,14 +128,27 @@ def train(
     for records in (held_out, scored, more):  # those of the rows are said by the check
         if stream is not None and records is not None:
             stream.writelines(f"{note}\n" for note in records.notes)
+    place = output or Path("runs") / _stem(file)
+    if auto:
+        from ..ladder import Limits
+        from ..ladder import train as climb
+
+        limits = Limits(measured(budget, SECONDS, "--budget", "10m"), measured(max_size, BYTES, "--max-size", "5MB"),
+                        measured(max_latency, MILLISECONDS, "--max-latency", "1ms"),
+                        (1.0 if margin is None else margin) / 100)  # fmt: skip
+        report = climb(
+            rows, place, limits, validation=held_out, test=scored, unlabelled=more, seed=resolved.seed, force=force,
+            device=device, threads=threads, stream=stream,
+        )  # fmt: skip
+        return show(report, json)
     from ..run import train as train_run
 
     report = train_run(
-        rows, resolved, output or Path("runs") / _stem(file), validation=held_out, test=scored, teacher=teacher,
+        rows, resolved, place, validation=held_out, test=scored, teacher=teacher,
         unlabelled=more, repeats=repeats, force=force, resume=resume, finish=finish, checkpoint_every=checkpoint_every,
         device=device, threads=threads, stream=stream,
     )  # fmt: skip
-    show(report, json)
+    return show(report, json)
 
 
 def _stem(file: str) -> str:

@@ -85,7 +85,7 @@ def fit(
     at = _resumed(state, checkpoints, finish, stream)
     if stream is not None and not at.finished:
         left = steps_per_epoch * config.epochs - at.step
-        seconds = _estimate(network, train, config, accelerator) * left
+        seconds = _a_step(network, train, config, accelerator) * left
         stream.write(f"training takes at most about {duration(seconds)} ({config.epochs} epochs)\n")
     progress = Progress(stream, config.epochs, steps_per_epoch, at.step)
     begun = time.perf_counter() - at.seconds
@@ -249,7 +249,14 @@ def validate(network: nn.Module, data: Examples, stop: Callable[[], bool] = lamb
     }
 
 
-def _estimate(network: nn.Module, train: Examples, config: Config, accelerator: Any) -> float:
+def seconds_at_most(network: nn.Module, train: Examples, config: Config, device: str) -> float:
+    """Of a whole training, foreseen from a few steps on a copy."""
+    accelerator = _accelerator(device, config.precision)
+    network.to(accelerator.device)
+    return _a_step(network, train, config, accelerator) * config.epochs * -(-len(train.ids) // config.batch_size)
+
+
+def _a_step(network: nn.Module, train: Examples, config: Config, accelerator: Any) -> float:
     order = np.random.default_rng(0)
     batch = next(batches.epoch(train.ids, config.batch_size, order, sort_by_length=False))
 
