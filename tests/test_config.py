@@ -15,6 +15,7 @@ from scriptchain.errors import ConfigError, UsageError
 # key, a value that breaks its rule, the rule as the user reads it
 RULES = [
     ("preset", 3, "text"),
+    ("frozen", 1, "true or false"),
     ("model", "tree", "one of encoder, linear"),
     ("init", "a", "a table"),
     ("init", {"weights": "a"}, "one of backbone, embeddings"),
@@ -329,7 +330,7 @@ def test_a_config_file_that_cannot_be_used_is_refused(tmp_path):
 
 
 def test_the_presets_are_listed_in_order():
-    assert configs.preset_names() == ["linear", "seed", "small", "static", "tuned"]
+    assert configs.preset_names() == ["frozen", "linear", "seed", "small", "static", "tuned"]
 
 
 @pytest.mark.parametrize("name", configs.preset_names())
@@ -355,7 +356,7 @@ def test_the_seed_preset_has_the_numbers_of_the_study():
     ("name", "hint"),
     [
         ("smal", "did you mean 'small'?"),
-        ("zzz", "the presets are linear, seed, small, static, tuned"),
+        ("zzz", "the presets are frozen, linear, seed, small, static, tuned"),
         ("../seed", "did you mean 'seed'?"),
     ],
 )
@@ -370,7 +371,7 @@ def test_a_preset_of_a_config_file_that_is_no_text(value, tmp_path):  # found by
     (tmp_path / "odd.toml").write_text(f"preset = {value}")
     with pytest.raises(
         UsageError,
-        match=r"^preset must be a known one, got .+; hint: the presets are linear, seed, small, static, tuned$",
+        match=r"^preset must be a known one, got .+; hint: the presets are frozen, linear, seed, small, static, tuned$",
     ):
         configs.resolve(file=tmp_path / "odd.toml")
 

@@ -132,7 +132,7 @@ def test_a_linear_recipe_has_no_network_and_is_no_student(folder, tmp_path, caps
     assert str(caught.value) == "network_ must be asked of an encoder, got a linear model"
     with pytest.raises(UsageError) as refused:
         Classifier("linear", patience=0).fit(TEXTS, LABELS, teacher=model)
-    assert str(refused.value) == "a student must be an encoder, got a linear model; hint: --student small"
+    assert str(refused.value) == "a student must learn by steps, got a linear or frozen model; hint: --student small"
 
 
 def test_a_baseline_of_other_classes_is_refused(folder, tmp_path):

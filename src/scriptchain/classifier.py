@@ -154,14 +154,15 @@ class Classifier:
             from .training.checkpoint import EVERY, Checkpoints
             from .training.estimate import refuse_what_cannot_fit
             from .training.loop import fit
+            from .training.probe import fit_head
             from .training.seed import seeded
             from .training.start import start_of
             from .training.temperature import scale
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training ({error.name})", "train") from None
+        if lesson is not None and (config.model == "linear" or config.frozen):
+            raise UsageError("a student must learn by steps, got a linear or frozen model", hint="--student small")
         if config.model == "linear":
-            if lesson is not None:
-                raise UsageError("a student must be an encoder, got a linear model", hint="--student small")
             return self._fit_linear(config, labels, train, validation, weights, stream)
         if self.threads is not None:
             import torch
@@ -185,13 +186,18 @@ class Classifier:
                 count = sum(parameter.numel() for parameter in network.parameters())
                 stream.write(f"{count:,} parameters, about {memory / 2**20:,.0f} MiB of memory at most\n")
             kept = None
-            if checkpoints is not None:
+            if checkpoints is not None and not config.frozen:
                 job = _job(config, tokenizer, learned, validation, weights, lesson)
                 kept = Checkpoints(checkpoints, job, every=EVERY if every is None else every, stream=stream)
-            outcome = fit(
-                network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop,
-                checkpoints=kept, finish=finish,
-            )  # fmt: skip
+            if config.frozen:
+                outcome = fit_head(
+                    network, examples, len(labels.names), config.seed, validation=held_out, stream=stream
+                )
+            else:
+                outcome = fit(
+                    network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop,
+                    checkpoints=kept, finish=finish,
+                )  # fmt: skip
         if validation is not None and not outcome.interrupted:
             truth = labels.index(_required(validation.labels))
             outcome.temperature = scale(network, tokenizer, validation.texts, truth)
@@ -210,7 +216,8 @@ class Classifier:
         with seeded(config.seed):
             network = Network(config, tokenizer.vocab_size, len(labels))
             examples = _examples(config, tokenizer, labels, train, None, None)
-            return seconds_at_most(network, examples, config, self.device)
+            seconds = seconds_at_most(network, examples, config, self.device)
+        return seconds / config.epochs / 3 if config.frozen else seconds  # once, and forward alone
 
     def _fit_linear(
         self, config: Config, labels: Labels, train: Records, validation: Records | None,

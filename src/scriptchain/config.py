@@ -29,8 +29,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
     and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
     `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. `init` names whose trained weights are
-    the start; with `layer_decay` a layer learns at that share of the rate of the one above it. A `linear`
-    model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
+    the start; `frozen` lets the head alone learn, `layer_decay` each layer at that share of the rate of the one above.
+    A `linear` model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
     """
 
     preset: str = "small"
@@ -38,6 +38,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     # start
     init: dict[Literal["backbone", "embeddings"], str] = {}
+    frozen: bool = False
 
     # tokens
     tokenizer: Literal["word", "bpe", "whole", "wordpiece"] = "bpe"
@@ -101,6 +102,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ConfigError(
                 f"init must name one start, got {' and '.join(sorted(self.init))}",
                 hint=f"init.backbone={self.init['backbone']}",
+            )
+        if self.frozen and ("backbone" not in self.init or self.head_layers):
+            raise ConfigError(
+                "frozen must stand beside init.backbone and a head without head_layers, got another start or head",
+                hint="--preset frozen",
             )
         if (self.tokenizer == "wordpiece") != ("backbone" in self.init):
             raise ConfigError(

@@ -208,8 +208,7 @@ def _fit(
 ) -> Classifier:  # fmt: skip
     from .training.lesson import lesson
 
-    values = configs.to_dict(config)
-    model = Classifier(values.pop("preset"), device=device, threads=threads, **values)
+    model = _unfitted(config, device, threads)
     taught = None
     if teacher is not None:  # never what it is scored on, though its label would stay unknown
         kept = without(unlabelled, [*part.choose.texts, *part.score.texts])
@@ -218,6 +217,11 @@ def _fit(
     model.fit_records(part.learn, validation=part.choose, lesson=taught)
     assert list(model.classes_) == list(labels.names)
     return model
+
+
+def _unfitted(config: configs.Config, device: str, threads: int | None = None) -> Classifier:
+    values = configs.to_dict(config)
+    return Classifier(values.pop("preset"), device=device, threads=threads, **values)
 
 
 def _measured(
@@ -256,16 +260,15 @@ def _foreseen(
     fit_baseline(few.texts, labels.index(few.labels or []), len(labels), (few.texts, labels.index(few.labels or [])))
     seconds = {"linear": (time.perf_counter() - start) * len(part.learn) / len(few)}
     left_out: dict[str, str] = {}
-    for name in ("small", "static", "tuned"):
+    for name in ("small", "static", "frozen", "tuned"):
         missing = _missing(name, seed)
         if missing:
             left_out[name] = missing
         else:
-            seconds[name] = Classifier(name, device=device, seed=seed).seconds(part.learn)
+            seconds[name] = _unfitted(recipe(name, seed), device).seconds(part.learn)
             if name == "tuned":
-                passes = seconds["tuned"] / recipe("tuned", seed).epochs / 3  # forward alone, through each text once
                 texts = 1 + unlabelled / len(part.learn)
-                seconds["student"] = texts * (seconds.get("static", seconds["small"]) + passes)
+                seconds["student"] = texts * (seconds.get("static", seconds["small"]) + seconds["frozen"])
     return seconds, left_out
 
 
@@ -274,7 +277,7 @@ def _missing(name: str, seed: int) -> str | None:
     from .training.start import start_of
 
     try:
-        start_of(configs.resolve(name, overrides={"seed": seed}))
+        start_of(recipe(name, seed))
     except ConfigError as error:
         return error.hint or error.message
     return None

@@ -21,11 +21,11 @@ def draw_all(
 ) -> list[str]:
     """Writes every picture of a run and returns the file names; positions only where the encoding adds something.
 
-    A linear model, without a network, has neither epochs nor positions.
+    A linear model, without a network, has no positions, and what is fitted at once has no epochs.
     """
     matplotlib.use("Agg")
     with style():
-        figures = {} if network is None else {"curves.png": curves(history, data["kept_epoch"])}
+        figures = {"curves.png": curves(history, data["kept_epoch"])} if "loss" in history[0] else {}
         figures["confusion.png"] = confusion(data["confusion"]["labels"], np.array(data["confusion"]["rows"]))
         vectors = None if network is None else position_vectors(network)
         if vectors is not None:

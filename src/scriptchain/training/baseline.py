@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 _STRENGTHS = (1.0, 3.0, 10.0)  # scikit-learn's C, the inverse of the penalty
-_BALANCES: tuple[Literal["balanced"] | None, ...] = ("balanced", None)  # weights of the classes
+BALANCES: tuple[Literal["balanced"] | None, ...] = ("balanced", None)  # weights of the classes
 _MANY = 500_000  # rows x classes; six fits would take longer than the network
 _CHARACTERS = Analyzer(ngram_range=(3, 5), unit="character")
 _STEPS = 1_000
@@ -60,14 +60,16 @@ def fit_baseline(
         return _majority(labels_N, weights_N, num_classes)
     features_NV = _counted(views, texts)
     if validation is None:
-        return _linear(views, _fit(features_NV, labels_N, weights_N, 3.0, "balanced", seed), num_classes)
+        return _linear(views, fit_regression(features_NV, labels_N, weights_N, 3.0, "balanced", seed), num_classes)
     held_NV, held_labels = _counted(views, validation[0]), validation[1]
 
     def score(model: "LogisticRegression") -> float:
         return float(macro_f1(confusion(held_labels, model.predict(held_NV), num_classes)))
 
-    choices = product(_STRENGTHS if len(texts) * num_classes <= _MANY else [3.0], _BALANCES)
-    models = [_fit(features_NV, labels_N, weights_N, strength, balance, seed) for strength, balance in choices]
+    choices = product(_STRENGTHS if len(texts) * num_classes <= _MANY else [3.0], BALANCES)
+    models = [
+        fit_regression(features_NV, labels_N, weights_N, strength, balance, seed) for strength, balance in choices
+    ]
     return _linear(views, max(models, key=score), num_classes)  # of equals the first: the stronger penalty
 
 
@@ -123,7 +125,7 @@ def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequenc
     return hstack([vectorizer.transform(texts) for _, vectorizer in views], format="csr")
 
 
-def _fit(
+def fit_regression(
     features_NV: Any,
     labels_N: NDArray[np.int64],
     weights_N: NDArray[np.float64],
@@ -131,6 +133,7 @@ def _fit(
     balance: Literal["balanced"] | None,
     seed: int,
 ) -> "LogisticRegression":
+    """Logistic regression on rows of features, on one thread."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits  # scikit-learn's own dependency
@@ -147,7 +150,7 @@ def _linear(
     views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], model: "LogisticRegression", num_classes: int
 ) -> Linear:
     """The fitted model as numpy scores it: a part for each view, the intercept in the first."""
-    coef, intercept = _every_class(model.classes_, model.coef_, np.asarray(model.intercept_), num_classes)
+    coef, intercept = every_class(model.classes_, model.coef_, np.asarray(model.intercept_), num_classes)
     ends = np.cumsum([len(vectorizer.vocabulary_) for _, vectorizer in views])
     parts = [
         Linear(
@@ -159,7 +162,7 @@ def _linear(
     return parts[0] if len(parts) == 1 else replace(parts[0], characters=parts[1])
 
 
-def _every_class(
+def every_class(
     classes: NDArray[np.int64], coef: NDArray[np.float64], intercept: NDArray[np.float64], num_classes: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """One row a class, also for two classes (scikit-learn keeps one row for both) and for classes without texts."""

@@ -3,7 +3,6 @@
 *Source*: Hinton, Vinyals and Dean 2015, arXiv 1503.02531.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -16,11 +15,12 @@ from ..data.records import Records
 from ..data.splits import without
 from ..data.text import leak_key
 from ..errors import DataError, UsageError
-from ..report import Stream, duration
+from ..report import Stream
+from .progress import in_turn
 
 TEMPERATURE = 1.0  # of the teacher's answers
 SHARE = 0.3  # of a labelled row's target that is its label; the teacher, which learned from it, is too sure of it
-AT_ONCE = 1024  # texts
+AT_ONCE = 256  # texts
 
 
 @runtime_checkable
@@ -74,12 +74,8 @@ def _new(unlabelled: Sequence[str], texts: Sequence[str]) -> list[str]:
 
 
 def _asked(teacher: Teacher, texts: Sequence[str], stream: Stream | None) -> NDArray[np.float32]:
-    begun, parts = time.perf_counter(), []
-    for start in range(0, len(texts), AT_ONCE):
-        parts.append(np.asarray(teacher.predict_proba(texts[start : start + AT_ONCE]), dtype=np.float32))
-        done = min(start + AT_ONCE, len(texts))
-        if stream is not None:
-            spent = time.perf_counter() - begun
-            stream.write(f"the teacher answered {done:,} of {len(texts):,} texts, {done / spent:,.0f}/s, about "
-                         f"{duration(spent / done * (len(texts) - done))} left\n")  # fmt: skip
+    parts = [
+        np.asarray(teacher.predict_proba(texts[part]), dtype=np.float32)
+        for part in in_turn(len(texts), AT_ONCE, "the teacher answered", stream)
+    ]
     return np.concatenate(parts)

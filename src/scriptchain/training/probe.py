@@ -1,0 +1,78 @@
+"""A frozen encoder with a linear head: each text is read once, then the head is a logistic regression.
+
+Penalty and weights of the classes are chosen by validation macro-F1, as those of the baseline.
+"""
+
+import time
+from itertools import product
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from ..data import batches
+from ..model.pipeline import Network
+from ..positions import Positions
+from ..report import Stream
+from ..scoring.metrics import accuracy, confusion, macro_f1
+from .baseline import BALANCES, every_class, fit_regression
+from .loop import Examples, Outcome
+from .progress import in_turn
+
+STRENGTHS = (0.1, 1.0, 10.0)  # scikit-learn's C, the inverse of the penalty
+AT_ONCE = 64  # texts
+
+
+def fit_head(
+    network: Network, train: Examples, num_classes: int, seed: int, *, validation: Examples | None = None,
+    stream: Stream | None = None,
+) -> Outcome:  # fmt: skip
+    """Fits the last layer in place; the history is one record. Without validation C is 1 and classes weigh the same."""
+    start = time.perf_counter()
+    features = read(network, train, stream)
+    held_out = None if validation is None else read(network, validation, None)
+    last = network.head.mlp[-1]
+    assert isinstance(last, nn.Linear)
+
+    def fitted(strength: float, balance: Any) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        model = fit_regression(features, train.labels, train.weights.astype(np.float64), strength, balance, seed)
+        return every_class(model.classes_, model.coef_, np.asarray(model.intercept_), num_classes)
+
+    record: dict[str, Any] = {"epoch": 1, "step": 0}
+    if validation is None or held_out is None:
+        coef, intercept = fitted(1.0, "balanced")
+    else:
+        truth = validation.labels
+
+        def cells(parts: tuple[NDArray[np.floating], NDArray[np.floating]]) -> NDArray[np.int64]:
+            return confusion(truth, (held_out @ parts[0].T + parts[1]).argmax(1), num_classes)
+
+        found = [fitted(*choice) for choice in product(STRENGTHS, BALANCES)]
+        coef, intercept = best = max(found, key=lambda parts: float(macro_f1(cells(parts))))
+        logits = torch.from_numpy(held_out @ coef.T + intercept)
+        record |= {
+            "validation_loss": float(cross_entropy(logits, torch.from_numpy(truth))),
+            "validation_accuracy": float(accuracy(cells(best))), "validation_macro_f1": float(macro_f1(cells(best))),
+        }  # fmt: skip
+    with torch.no_grad():
+        last.weight.copy_(torch.from_numpy(np.asarray(coef, np.float32)))
+        last.bias.copy_(torch.from_numpy(np.asarray(intercept, np.float32)))
+    return Outcome([record], 1, 0, time.perf_counter() - start)
+
+
+def read(network: Network, examples: Examples, stream: Stream | None) -> NDArray[np.float64]:
+    """What the head's last layer sees of each text, `(N, d_model)`."""
+    network.eval()
+    order = np.argsort([len(row) for row in examples.ids], kind="stable")
+    features = np.empty((len(order), network.encoder.tokens.embedding_dim))
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        for part in in_turn(len(order), AT_ONCE, "the frozen encoder read", stream):
+            rows = order[part]
+            ids, mask = (torch.from_numpy(one).to(device) for one in batches.pad([examples.ids[row] for row in rows]))
+            p = Positions.from_mask(mask)
+            features[rows] = network.head.pooling(network.encoder(ids, p), mask).float().cpu().numpy()
+    return features
