@@ -186,6 +186,14 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_trained(tmp_path, c
     )  # fmt: skip
 
 
+def test_an_unfinished_run_is_met_before_anything_is_trained(tmp_path, capsys):
+    (tmp_path / "run-partial" / "seed-0").mkdir(parents=True)
+    code, line = refusal(
+        tmp_path, capsys, "train", "emotions", "--preset", "auto", "--quiet", "--output", tmp_path / "run"
+    )
+    assert (code, line.split(";")[0]) == (2, f"{tmp_path / 'run-partial'} must be free, got an unfinished run")
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -86,6 +86,8 @@ def train(
     *Raises*: UsageError for a budget that not even the linear model keeps; else as `run.train`.
     """
     run.check_output(output, force)
+    if not force:  # better now than behind the climb
+        run.refuse_unfinished(output.with_name(f"{output.name}-partial"))
     splits = make_splits(rows, validation, test, seed)
     texts = [] if unlabelled is None else unlabelled.texts
     texts = [texts[row] for row in without(texts, [*splits.validation.texts, *splits.test.texts])]

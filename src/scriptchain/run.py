@@ -330,11 +330,8 @@ def _workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
             if isinstance(error, ResourceError):
                 raise
             raise ResourceError(f"{work.parent} must be a folder that can be written ({error.strerror})") from None
-        if _is_worth_keeping(work) and not (resume or force):
-            raise UsageError(
-                f"{work} must be free, got an unfinished run",
-                hint="--resume goes on with it, --force starts from the beginning",
-            )
+        if not (resume or force):
+            refuse_unfinished(work)
         durable.sweep(work)
         if not resume:
             for left in (*work.glob("seed-*"), *work.glob("checkpoints-*")):
@@ -351,6 +348,15 @@ def _workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
                 raise ResourceError(f"{work} cannot be written ({error.strerror})") from None
             raise
         shutil.rmtree(work, ignore_errors=True)
+
+
+def refuse_unfinished(work: Path) -> None:
+    """Raises UsageError where an unfinished run stands."""
+    if _is_worth_keeping(work):
+        raise UsageError(
+            f"{work} must be free, got an unfinished run",
+            hint="--resume goes on with it, --force starts from the beginning",
+        )
 
 
 def _is_worth_keeping(work: Path) -> bool:

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from scriptchain import Classifier, ConfigError, config
+from scriptchain.__main__ import run
 from scriptchain.config import Config
 from scriptchain.data.batches import pad
 from scriptchain.model.pipeline import Network
@@ -127,6 +128,20 @@ def test_a_tuned_backbone_is_a_run_folder_like_any_other(bert, tmp_path):
     loaded = Classifier.from_pretrained(tmp_path / "run")
     np.testing.assert_allclose(loaded.predict_proba(texts), model.predict_proba(texts), atol=1e-5)
     assert loaded.config.init == {"backbone": str(bert)}
+
+
+def test_a_tuned_run_can_be_diagnosed_and_its_untrained_recipe_cannot(bert, tmp_path, capsys):
+    folder = tmp_path / "run"
+    settings = [word for one in (*SETTINGS, f"init.backbone={bert}", "epochs=1") for word in ("--set", one)]
+    assert run(["train", "emotions", "--preset", "tuned", "--quiet", "--output", str(folder), *settings]) == 0
+    assert run(["diagnose", str(folder), "--json"]) == 0
+    capsys.readouterr()
+    code, line = refusal(tmp_path, capsys, "diagnose", "tuned", *settings)
+    assert (code, line) == (
+        2,
+        "a recipe must start from scratch to be examined untrained, got init.backbone; "
+        "hint: train it, then scriptchain diagnose RUN",
+    )
 
 
 # --- what does not fit ---------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Laws of distillation: what the student is taught, what it must not be taught, and that it learns it."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -158,3 +159,11 @@ def test_an_unlabelled_file_without_texts_is_refused(teacher, tmp_path, capsys):
                          "--output", tmp_path / "run", "--unlabelled", tmp_path / "more.csv", *words(TINY))  # fmt: skip
     assert code == 3
     assert "text" in line
+
+
+def test_soft_targets_are_not_smoothed_again_unless_somebody_says_so(teacher, tmp_path):
+    common = ["--data", "emotions", "--student", "small", "--seed", "0", "--quiet", *words([*TINY, "epochs=1"])]
+    for name, more, smoothing in (("plain", [], 0), ("told", ["label_smoothing=0.3"], 0.3)):
+        output = tmp_path / name
+        assert run(["distill", str(teacher), "--output", str(output), *common, *words(more)]) == 0
+        assert json.loads((output / "config.json").read_text("utf-8"))["label_smoothing"] == smoothing

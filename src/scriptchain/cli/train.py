@@ -106,7 +106,8 @@ def train(
     resolved = configs.resolve(
         "small" if auto else preset if has_preset else "seed" if bundled else "small",
         file=config,
-        settings=settings or [],
+        # What a teacher says is soft already.
+        settings=[*(["label_smoothing=0"] if teacher is not None else []), *(settings or [])],
         overrides={} if seed is None else {"seed": seed},
         depth=depth,
     )

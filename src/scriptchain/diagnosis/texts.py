@@ -12,7 +12,7 @@ from ..data.labels import Labels
 from ..data.records import Records
 from ..data.splits import split
 from ..data.tokenizer import CLS, Tokenizer
-from ..errors import DataError
+from ..errors import DataError, UsageError
 from ..lab import Batch
 from ..model.pipeline import Network
 from ..training.loop import Examples
@@ -55,7 +55,12 @@ class Vocabulary:
 
 
 def vocabulary(config: Config, rows: Records) -> Vocabulary:
-    """What a training on these rows would have."""
+    """What a training on these rows would have. Raises UsageError for a recipe whose start is not drawn."""
+    if config.init:
+        raise UsageError(
+            f"a recipe must start from scratch to be examined untrained, got init.{next(iter(config.init))}",
+            hint="train it, then scriptchain diagnose RUN",
+        )
     return Vocabulary(Scratch(config).tokenizer(rows.texts), Labels.from_names(rows.labels or ["", "none"]))
 
 
