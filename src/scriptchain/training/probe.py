@@ -31,7 +31,10 @@ def fit_head(
     network: Network, train: Examples, num_classes: int, seed: int, *, validation: Examples | None = None,
     stream: Stream | None = None,
 ) -> Outcome:  # fmt: skip
-    """Fits the last layer in place; the history is one record. Without validation C is 0.1 and classes weigh the same."""
+    """Fits the last layer in place; the history is one record.
+
+    Without validation C is 0.1 and classes weigh the same.
+    """
     start = time.perf_counter()
     features = read(network, train, stream)
     held_out = None if validation is None else read(network, validation, None)
