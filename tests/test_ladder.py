@@ -116,6 +116,7 @@ def quick(tmp_path, monkeypatch):
         return config.resolve(preset, overrides=keys[preset] | {"seed": seed})
 
     monkeypatch.setattr(ladder, "recipe", recipe)
+    monkeypatch.setattr(ladder, "FOLDS", 2)
     return tmp_path
 
 

@@ -124,7 +124,7 @@ def climb(
     parts, labels = _parts(splits, seed), Labels.from_names(splits.train.labels or [])
     truth = np.concatenate([labels.index(part.score.labels or []) for part in parts])
     say: Callable[[str], object] = (lambda line: None) if stream is None else (lambda line: stream.write(f"{line}\n"))
-    build = partial(_fit, labels=labels, device=device, threads=threads)
+    build = partial(_fit, device=device, threads=threads, stream=stream)
     foreseen, left_out = _foreseen(parts[0], labels, len(unlabelled), seed, device)
     total = {name: seconds * (len(parts) + 1) for name, seconds in foreseen.items()}
     say("at most about " + ", ".join(f"{duration(seconds)} for {name}" for name, seconds in total.items()))
@@ -144,9 +144,9 @@ def climb(
         elif name == "student" and not teachers:
             left_out[name] = "no teacher was trained"
         else:
-            say(f"{name}: {len(parts)} training{'s' * (len(parts) > 1)}")
             models, seconds = [], 0.0
             for number, part in enumerate(parts):
+                say(f"{name}: training {number + 1} of {len(parts)}")
                 start = time.perf_counter()
                 teacher = teachers[number] if name == "student" else None
                 models.append(build(recipe(name, seed), part, teacher, unlabelled))
@@ -205,8 +205,8 @@ def _parts(splits: Splits, seed: int) -> list[Part]:
 
 
 def _fit(
-    config: configs.Config, part: Part, teacher: Classifier | None, unlabelled: Sequence[str], *, labels: Labels,
-    device: str, threads: int | None,
+    config: configs.Config, part: Part, teacher: Classifier | None, unlabelled: Sequence[str], *, device: str,
+    threads: int | None, stream: Stream | None,
 ) -> Classifier:  # fmt: skip
     from .training.lesson import lesson
 
@@ -215,9 +215,8 @@ def _fit(
     if teacher is not None:  # never what it is scored on, though its label would stay unknown
         kept = without(unlabelled, [*part.choose.texts, *part.score.texts])
         texts: list[str] = [unlabelled[int(row)] for row in kept]
-        taught = lesson(teacher, part.learn, texts)
-    model.fit_records(part.learn, validation=part.choose, lesson=taught)
-    assert list(model.classes_) == list(labels.names)
+        taught = lesson(teacher, part.learn, texts, stream)
+    model.fit_records(part.learn, validation=part.choose, lesson=taught, stream=stream)
     return model
 
 
