@@ -133,6 +133,7 @@ def test_auto_trains_every_rung_ships_one_and_tells_why(quick, capsys):
     assert told == json.loads((output / "ladder.json").read_text("utf-8"))
     assert (output / "ladder.png").read_bytes().startswith(b"\x89PNG")
     assert told["chosen"] in err
+    assert told["learning_curve"]["verdict"] in ("more labels help", "undecided")
     assert err.startswith("at most about ") or "\nat most about " in err
     assert Session(output).config.preset == ("static" if told["chosen"] == "student" else told["chosen"])
     assert all(one["bytes"] > 0 and one["milliseconds"] > 0 for one in told["rungs"][1:])

@@ -6,6 +6,7 @@ or chose by; the test rows take no part. The smallest one ships that is not wors
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from .classifier import Classifier
 from .data.labels import Labels
 from .data.records import Records
 from .data.splits import folds, split, without
-from .errors import ConfigError, UsageError
+from .errors import ConfigError, DataError, UsageError
 from .report import Report, Stream, Table, duration, percent, with_interval
 from .run import Splits, make_splits
 from .scoring.intervals import Interval, macro_f1_interval, paired_difference
@@ -156,7 +157,15 @@ def climb(
             rungs.append(_measured(name, models, parts, labels, truth, seconds / len(parts)))
             say(f"{name}: macro-F1 {with_interval(rungs[-1].score)}")
     chosen, verdict = choose(rungs, truth, len(labels), limits)
-    return _report(rungs, left_out, chosen, verdict, limits, len(truth), len(parts)), chosen
+    report = _report(rungs, left_out, chosen, verdict, limits, len(truth), len(parts))
+    if len(parts) > 1:  # of a small set: would more labels help?
+        from .training.learning_curve import learning_curve
+
+        with suppress(DataError):  # too few rows, or a class with fewer texts than its folds
+            curve = learning_curve(_together(splits), seed, say)
+            both = {**report.data, "learning_curve": curve.to_dict()}
+            report = Report(report.title, both, [*report.body, *curve.body])
+    return report, chosen
 
 
 def choose(rungs: Sequence[Rung], truth: NDArray[np.int64], num_classes: int, limits: Limits) -> tuple[str, str]:
@@ -199,9 +208,16 @@ def _parts(splits: Splits, seed: int) -> list[Part]:
     train, validation = splits.train, splits.validation
     if len(train) + len(validation) >= FEW:
         return [inner(train, validation)]
-    labels = [*(train.labels or []), *(validation.labels or [])]
-    both = Records([*train.texts, *validation.texts], labels, [*train.lines, *validation.lines], train.source)
-    return [inner(both.subset(rows), both.subset(held)) for rows, held in folds(both.texts, labels, FOLDS, seed)]
+    both = _together(splits)
+    parts = folds(both.texts, both.labels or [], FOLDS, seed)
+    return [inner(both.subset(rows), both.subset(held)) for rows, held in parts]
+
+
+def _together(splits: Splits) -> Records:
+    """Every row that is no test row."""
+    one, other = splits.train, splits.validation
+    labels = [*(one.labels or []), *(other.labels or [])]
+    return Records([*one.texts, *other.texts], labels, [*one.lines, *other.lines], one.source)
 
 
 def _fit(
