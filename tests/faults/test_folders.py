@@ -178,7 +178,7 @@ def test_m13_graphs(refused):
 def test_m13_every_encoding_is_a_graph_that_passes(tiny_run):
     """The closed list of fields is not closer than what is written: see the parity tests for all 26."""
     content = (tiny_run / "model.onnx").read_bytes()
-    tokenizer = Session(tiny_run).tokenizer
+    tokenizer = Session(tiny_run).bundle.tokenizer
     graph.check(content, "model.onnx", ("encoder.tokens.weight", tokenizer.vocab_size))
     with pytest.raises(ModelError, match="an embedding for each of 7 tokens, got"):
         graph.check(content, "model.onnx", ("encoder.tokens.weight", 7))

@@ -68,8 +68,8 @@ def test_many_rows_have_one_penalty(monkeypatch):
     texts, labels = draw(0, rows=50, num_classes=3, noise=0.4, shares=[0.6, 0.3, 0.1])
     held_texts, held_labels = draw(100, rows=60, num_classes=3, shares=[0.6, 0.3, 0.1])
     tried = []
-    real = baseline._fit
-    monkeypatch.setattr(baseline, "_fit", lambda *given: (tried.append(given[3:5]), real(*given))[1])
+    real = baseline.fit_regression
+    monkeypatch.setattr(baseline, "fit_regression", lambda *given: (tried.append(given[3:5]), real(*given))[1])
     for many, count in ((150, 6), (149, 2)):
         monkeypatch.setattr(baseline, "_MANY", many)
         fit_baseline(texts, labels, 3, (held_texts, held_labels))
