@@ -158,7 +158,7 @@ def test_a_rung_that_the_budget_does_not_hold_is_left_out_and_told(quick, monkey
     out, _ = capsys.readouterr()
     report = json.loads((quick / "run" / "ladder.json").read_text("utf-8"))
     assert [one["name"] for one in report["rungs"]] == ["majority", "linear", "small"]
-    assert "static is left out: it takes at most 10.0 h, and 10 min of the budget are left" in out
+    assert "static is left out: it takes at most 7.5 h, and 10 min of the budget are left" in out
     assert "student is left out: no teacher was trained" in out
 
 
@@ -166,7 +166,7 @@ def test_a_budget_below_the_linear_model_is_refused(quick, monkeypatch, capsys):
     monkeypatch.setattr(ladder, "_foreseen", lambda *_: ({"linear": 30.0}, {}))
     code, line = refusal(quick, capsys, "train", "emotions", "--preset", "auto", "--quiet", "--budget", "5s",
                          "--output", quick / "run")  # fmt: skip
-    assert (code, line) == (2, "--budget must be at least 120s, the linear model's time, got 5s; hint: --budget 120s")
+    assert (code, line) == (2, "--budget must be at least 90s, the linear model's time, got 5s; hint: --budget 90s")
 
 
 def test_weights_that_are_not_installed_leave_their_rungs_out(monkeypatch):

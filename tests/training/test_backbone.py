@@ -134,7 +134,7 @@ def test_a_tuned_run_can_be_diagnosed_and_its_untrained_recipe_cannot(bert, tmp_
     folder = tmp_path / "run"
     settings = [word for one in (*SETTINGS, f"init.backbone={bert}", "epochs=1") for word in ("--set", one)]
     assert run(["train", "emotions", "--preset", "tuned", "--quiet", "--output", str(folder), *settings]) == 0
-    assert run(["diagnose", str(folder), "--json"]) == 0
+    assert run(["diagnose", str(folder), "--texts", "32", "--json"]) == 0
     capsys.readouterr()
     code, line = refusal(tmp_path, capsys, "diagnose", "tuned", *settings)
     assert (code, line) == (
