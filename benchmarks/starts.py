@@ -1,8 +1,9 @@
 """Where the weights come from, on public sets: the recipes side by side on the same rows, one test score a seed.
 
 usage: python benchmarks/starts.py FOLDER --presets small,static,tuned,student --seeds 3 [--unlabelled FILE] [SET ...]
-FOLDER holds SET/train.csv, validation.csv, test.csv (text,label). `student` is `static`, taught by the `tuned` of its
-seed with the preset of --student, and by the texts of --unlabelled where they stand in no other file.
+FOLDER holds SET/train.csv, validation.csv, test.csv (text,label). `student` has the preset of --student
+(`static`) and is taught by the `tuned` of its seed, on the texts of --unlabelled that stand in neither validation nor
+test too.
 """
 
 import argparse

@@ -188,6 +188,15 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_trained(tmp_path, c
     )  # fmt: skip
 
 
+def test_a_teacher_of_before_is_met_before_anything_is_trained(tmp_path, capsys):
+    place = tmp_path / "run-teacher"
+    place.mkdir()
+    arguments = ("train", "emotions", "--preset", "auto", "--quiet", "--output", tmp_path / "run")
+    assert refusal(tmp_path, capsys, *arguments) == (
+        2, f"--output must not exist yet, got {str(place)!r}; hint: --force replaces it"
+    )  # fmt: skip
+
+
 def test_an_unfinished_run_is_met_before_anything_is_trained(tmp_path, capsys):
     (tmp_path / "run-partial" / "seed-0").mkdir(parents=True)
     code, line = refusal(
@@ -202,6 +211,8 @@ def test_an_unfinished_run_is_met_before_anything_is_trained(tmp_path, capsys):
         (["--budget", "10m"], "--budget must come with --preset auto, got it alone"),
         (["--max-size", "5MB", "--preset", "small"], "--max-size must come with --preset auto, got it alone"),
         (["--preset", "auto", "--set", "epochs=1"], "--set must not come with --preset auto, got both"),
+        (["--preset", "auto", "--finish"], "--finish must not come with --preset auto, got both"),
+        (["--margin", "0"], "--margin must come with --preset auto, got it alone"),
         (["--preset", "auto", "--repeats", "2"], "--repeats must not come with --preset auto, got both"),
         (["--preset", "auto", "--budget", "10"],
          "--budget must be a number above 0 with one of s, m, h, got '10'; hint: --budget 10m"),

@@ -117,6 +117,8 @@ class Classifier:
         else:
             held_out = None
         lesson = None
+        if unlabelled is not None and teacher is None:
+            raise UsageError("unlabelled must come with a teacher, got it alone", hint="fit(..., teacher=model)")
         if teacher is not None:
             from .training.lesson import lesson as ask
 
@@ -190,9 +192,7 @@ class Classifier:
                 job = _job(config, tokenizer, learned, validation, weights, lesson)
                 kept = Checkpoints(checkpoints, job, every=EVERY if every is None else every, stream=stream)
             if config.frozen:
-                outcome = fit_head(
-                    network, examples, len(labels.names), config.seed, validation=held_out, stream=stream
-                )
+                outcome = fit_head(network, examples, config, validation=held_out, device=self.device, stream=stream)
             else:
                 outcome = fit(
                     network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop,

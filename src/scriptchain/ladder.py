@@ -76,6 +76,7 @@ def train(
     unlabelled: Records | None = None,
     seed: int = 0,
     force: bool = False,
+    checkpoint_every: float | None = None,
     device: str = "auto",
     threads: int | None = None,
     stream: Stream | None = None,
@@ -86,20 +87,20 @@ def train(
 
     *Raises*: UsageError for a budget that not even the linear model keeps; else as `run.train`.
     """
-    run.check_output(output, force)
-    if not force:  # better now than behind the climb
-        run.refuse_unfinished(output.with_name(f"{output.name}-partial"))
+    teacher = output.with_name(f"{output.name}-teacher")
+    for place in (output, teacher):  # better now than behind the climb
+        run.check_output(place, force)
+        if not force:
+            run.refuse_unfinished(place.with_name(f"{place.name}-partial"))
     splits = make_splits(rows, validation, test, seed)
     texts = [] if unlabelled is None else unlabelled.texts
     texts = [texts[row] for row in without(texts, [*splits.validation.texts, *splits.test.texts])]
     climbed, chosen = climb(splits, limits, texts, seed=seed, device=device, threads=threads, stream=stream)
     if stream is not None:
-        climbed.print(stream)
-        stream.write(f"\n{chosen} is trained on all training rows\n")
-    options = {"validation": validation, "test": test, "force": force, "device": device, "threads": threads,
-               "stream": stream}  # fmt: skip
+        stream.write(f"{climbed['verdict']}: {chosen} is trained on all training rows\n")
+    options = {"validation": validation, "test": test, "force": force, "checkpoint_every": checkpoint_every,
+               "device": device, "threads": threads, "stream": stream}  # fmt: skip
     if chosen == "student":
-        teacher = output.with_name(f"{output.name}-teacher")
         run.train(rows, recipe("tuned", seed), teacher, **options)
         options |= {"teacher": teacher, "unlabelled": unlabelled}
     report = run.train(rows, recipe(chosen, seed), output, **options)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from scriptchain import Classifier, ConfigError, config
+from scriptchain import Classifier, ConfigError, UsageError, config
 from scriptchain.data.records import read
 from scriptchain.model.pipeline import Network
 from scriptchain.training.loop import Examples
@@ -56,7 +56,7 @@ def test_the_head_is_fitted_to_what_the_encoder_says_of_each_text(recipe):
     features = features_of(network, Examples(ids, np.zeros(len(ids), np.int64), ones), None)
     labels = (features[:, 0] > np.median(features[:, 0])).astype(np.int64)
     examples = Examples(ids, labels, ones)
-    outcome = fit_head(network, examples, 2, 0, validation=examples)
+    outcome = fit_head(network, examples, made, validation=examples, device="cpu")
     assert outcome.history[0]["validation_accuracy"] > 0.9
     direct = features @ network.head.mlp[-1].weight.detach().numpy().T + network.head.mlp[-1].bias.detach().numpy()
     assert np.mean(direct.argmax(1) == labels) == outcome.history[0]["validation_accuracy"]
@@ -71,6 +71,11 @@ def test_rows_of_weight_zero_teach_nothing(recipe):
         model.fit(texts + texts, labels + more, sample_weight=weights).predict_proba(texts) for more in (labels, wrong)
     ]
     np.testing.assert_allclose(*probabilities, atol=1e-6)
+
+
+def test_a_device_that_is_not_there_is_refused(recipe):
+    with pytest.raises(UsageError, match=r"^device must be one of auto, cpu, cuda, mps, got 'gpu'$"):
+        Classifier("frozen", patience=0, device="gpu", **recipe).fit(["a", "b"], ["pro", "con"])
 
 
 def test_a_frozen_encoder_needs_a_backbone_and_a_plain_head():

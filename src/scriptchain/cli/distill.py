@@ -26,7 +26,7 @@ from .options import (
     UnlabelledFile,
     ValidationFile,
     new_app,
-)  # fmt: skip
+)
 from .train import train
 
 app = new_app()

@@ -11,17 +11,8 @@ from ..report import Report, Table
 from .options import Json, new_app, save, show
 
 app = new_app()
-SHOWN = (
-    "model",
-    "tokenizer",
-    "max_seq_len",
-    "d_model",
-    "num_heads",
-    "num_layers",
-    "positions",
-    "learning_rate",
-    "epochs",
-)
+SHOWN = ("model", "tokenizer", "max_seq_len", "d_model", "num_heads", "num_layers", "positions", "learning_rate",
+         "epochs")  # fmt: skip
 
 
 @app.callback(invoke_without_command=True)

@@ -34,7 +34,7 @@ from .options import (
     measured,
     new_app,
     show,
-)  # fmt: skip
+)
 
 app = new_app()
 
@@ -95,10 +95,11 @@ def train(
 
     auto = preset == "auto"
     only_auto = {"--budget": budget, "--max-size": max_size, "--max-latency": max_latency, "--margin": margin}
-    never_auto = {"--config": config, "--set": settings, "--depth": depth, "--teacher": teacher, "--resume": resume,
+    never_auto = {"--config": config, "--set": settings or None, "--depth": depth, "--teacher": teacher,
+                  "--resume": resume or None, "--finish": finish or None,
                   "--repeats": repeats if repeats > 1 else None}  # fmt: skip
     for option, value in (never_auto if auto else only_auto).items():
-        if value:
+        if value is not None:
             rule = "must not come with" if auto else "must come with"
             raise UsageError(f"{option} {rule} --preset auto, got {'both' if auto else 'it alone'}")
     bundled = is_bundled(file)
@@ -139,7 +140,7 @@ def train(
                         (1.0 if margin is None else margin) / 100)  # fmt: skip
         report = climb(
             rows, place, limits, validation=held_out, test=scored, unlabelled=more, seed=resolved.seed, force=force,
-            device=device, threads=threads, stream=stream,
+            checkpoint_every=checkpoint_every, device=device, threads=threads, stream=stream,
         )  # fmt: skip
         return show(report, json)
     from ..run import train as train_run

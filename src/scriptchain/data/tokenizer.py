@@ -281,9 +281,11 @@ def _with_reserve(
     vocabulary = dict(model["vocab"])
     cut = _backend(kind, lowercase)
     for word in reserve:
+        if len(vocabulary) >= vocab_size:
+            break
         text = cut.normalizer.normalize_str(word) if cut.normalizer else word
         tokens = [token for token, _ in cut.pre_tokenizer.pre_tokenize_str(text)]
-        if len(vocabulary) < vocab_size and len(tokens) == 1:
+        if len(tokens) == 1:
             vocabulary.setdefault(tokens[0], len(vocabulary))
     merges = [(one, other) for one, other in model.get("merges", [])]
     return _backend(kind, lowercase, vocabulary, merges)

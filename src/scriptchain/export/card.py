@@ -55,7 +55,7 @@ Shuffling the words of each text costs {data["data_needs_order"]["value"]:.1f} p
 
 {rows["train"]:,} training rows, {rows["validation"]:,} validation rows. Preset `{config.preset}`, seed {config.seed}, \
 {_made_of(config, data["kept_epoch"])}, {parameters:,} parameters{_taught(data.get("distilled"))}. Logits are divided \
-by {data["temperature"]:.2f}, the temperature of the validation rows, in the last layer. \
+by {data["temperature"]:.2f}, the temperature of the validation rows, folded into the weights. \
 All settings are in `config.json`.
 
 ## Use

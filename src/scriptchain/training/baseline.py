@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
 from ..runtime.linear import Analyzer, Linear
+from ..runtime.session import softmax
 from ..scoring.calibration import log_loss, temperature
 from ..scoring.metrics import accuracy, as_labels, confusion, macro_f1, same_rows
 from .loop import Outcome
@@ -91,16 +92,18 @@ def fit_model(
     found = 1.0
     if validation is not None:
         logits, truth = linear.logits(validation[0]), np.asarray(validation[1])
-        cells = confusion(truth, logits.argmax(1), num_classes)
-        scores = {
-            "loss": log_loss(linear.probabilities(validation[0]), truth),
-            "accuracy": accuracy(cells),
-            "macro_f1": macro_f1(cells),
-        }
-        record |= {f"validation_{name}": float(value) for name, value in scores.items()}
+        record |= validation_scores(logits, truth)
         found = temperature(logits, truth)
         linear = linear.divided(found)
     return linear, Outcome([record], 1, 0, time.perf_counter() - start, temperature=found)
+
+
+def validation_scores(logits: NDArray[np.floating], truth: NDArray[np.int64]) -> dict[str, float]:
+    """What a record of a history says of the validation rows; logits `(N, C)`."""
+    cells = confusion(truth, logits.argmax(1), logits.shape[1])
+    loss = log_loss(softmax(logits.astype(np.float32)), truth)
+    return {"validation_loss": loss, "validation_accuracy": float(accuracy(cells)),
+            "validation_macro_f1": float(macro_f1(cells))}  # fmt: skip
 
 
 def _views(texts: Sequence[str], max_features: int) -> list[tuple[Analyzer, "TfidfVectorizer"]]:

@@ -76,7 +76,7 @@ def fit(
     *Raises*: DivergedError if the loss or a gradient is no longer finite; ResourceError where memory or disk end;
     ModelError for checkpoints of another run; UsageError for a device that is not there.
     """
-    accelerator = _accelerator(device, config.precision)
+    accelerator = accelerator_for(device, config.precision)
     steps_per_epoch = -(-len(train.ids) // config.batch_size)
     network.to(accelerator.device)
     rate = learning_rate_factor(config, steps_per_epoch)
@@ -251,7 +251,7 @@ def validate(network: nn.Module, data: Examples, stop: Callable[[], bool] = lamb
 
 def seconds_at_most(network: nn.Module, train: Examples, config: Config, device: str) -> float:
     """Of a whole training, foreseen from a few steps on a copy."""
-    accelerator = _accelerator(device, config.precision)
+    accelerator = accelerator_for(device, config.precision)
     network.to(accelerator.device)
     return _a_step(network, train, config, accelerator) * config.epochs * -(-len(train.ids) // config.batch_size)
 
@@ -268,7 +268,8 @@ def _a_step(network: nn.Module, train: Examples, config: Config, accelerator: An
         return seconds_a_step(network, step)
 
 
-def _accelerator(device: str, precision: str) -> Any:
+def accelerator_for(device: str, precision: str) -> Any:
+    """Device and precision as accelerate takes them. Raises UsageError for a device that is not there."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 

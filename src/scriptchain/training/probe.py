@@ -11,15 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.functional import cross_entropy
 
+from ..config import Config
 from ..data import batches
 from ..model.pipeline import Network
 from ..positions import Positions
 from ..report import Stream
-from ..scoring.metrics import accuracy, confusion, macro_f1
-from .baseline import BALANCES, every_class, fit_regression
-from .loop import Examples, Outcome
+from .baseline import BALANCES, every_class, fit_regression, validation_scores
+from .loop import Examples, Outcome, accelerator_for
 from .progress import in_turn
 
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # scikit-learn's C, the inverse of the penalty
@@ -28,39 +27,38 @@ AT_ONCE = 64  # texts
 
 
 def fit_head(
-    network: Network, train: Examples, num_classes: int, seed: int, *, validation: Examples | None = None,
+    network: Network, train: Examples, config: Config, *, validation: Examples | None = None, device: str = "auto",
     stream: Stream | None = None,
 ) -> Outcome:  # fmt: skip
     """Fits the last layer in place; the history is one record.
 
     Without validation C is 0.1 and classes weigh the same.
+
+    *Raises*: UsageError for a device that is not there.
     """
     start = time.perf_counter()
-    features = read(network, train, stream)
-    held_out = None if validation is None else read(network, validation, None)
     last = network.head.mlp[-1]
     assert isinstance(last, nn.Linear)
+    network.to(accelerator_for(device, config.precision).device)
+    features = read(network, train, stream)
+    held_out = None if validation is None else read(network, validation, None)
+    network.to("cpu")
 
     def fitted(strength: float, balance: Any) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        model = fit_regression(features, train.labels, train.weights.astype(np.float64), strength, balance, seed)
-        return every_class(model.classes_, model.coef_, np.asarray(model.intercept_), num_classes)
+        model = fit_regression(features, train.labels, train.weights.astype(np.float64), strength, balance, config.seed)
+        return every_class(model.classes_, model.coef_, np.asarray(model.intercept_), last.out_features)
 
     record: dict[str, Any] = {"epoch": 1, "step": 0}
     if validation is None or held_out is None:
         coef, intercept = fitted(ALONE, "balanced")
     else:
-        truth = validation.labels
 
-        def cells(parts: tuple[NDArray[np.floating], NDArray[np.floating]]) -> NDArray[np.int64]:
-            return confusion(truth, (held_out @ parts[0].T + parts[1]).argmax(1), num_classes)
+        def scores(parts: tuple[NDArray[np.floating], NDArray[np.floating]]) -> dict[str, float]:
+            return validation_scores(held_out @ parts[0].T + parts[1], validation.labels)
 
         found = [fitted(*choice) for choice in product(STRENGTHS, BALANCES)]
-        coef, intercept = best = max(found, key=lambda parts: float(macro_f1(cells(parts))))
-        logits = torch.from_numpy(held_out @ coef.T + intercept)
-        record |= {
-            "validation_loss": float(cross_entropy(logits, torch.from_numpy(truth))),
-            "validation_accuracy": float(accuracy(cells(best))), "validation_macro_f1": float(macro_f1(cells(best))),
-        }  # fmt: skip
+        coef, intercept = best = max(found, key=lambda parts: scores(parts)["validation_macro_f1"])
+        record |= scores(best)
     with torch.no_grad():
         last.weight.copy_(torch.from_numpy(np.asarray(coef, np.float32)))
         last.bias.copy_(torch.from_numpy(np.asarray(intercept, np.float32)))
