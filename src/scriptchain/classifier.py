@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +19,11 @@ from .data.records import Records, from_python, read
 from .data.splits import split, without
 from .data.tokenizer import Tokenizer
 from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, ResourceError, UsageError
+from .fitted import Fitted, FittedLinear, numbered
 from .report import Report, Stream, duration
 from .runtime import bundle
 from .runtime.evaluation import evaluate
-from .runtime.linear import Linear
-from .runtime.session import Logits, Session, linear_logits, session_logits, softmax
+from .runtime.session import Logits, Session, softmax
 
 if TYPE_CHECKING:
     from .model.pipeline import Network
@@ -46,7 +45,7 @@ class Classifier:
         self.device = device
         self.threads = threads
         self._overrides = overrides
-        self._state: _Fitted | _FittedLinear | Session | None = None
+        self._state: Fitted | FittedLinear | Session | None = None
         self._given: dict[str, Any] = {}  # each class name's label as `fit` got it: 1 stays 1
 
     # --- scikit-learn ---------------------------------------------------------------------------------------
@@ -201,7 +200,7 @@ class Classifier:
         if validation is not None and not outcome.interrupted:
             truth = labels.index(_required(validation.labels))
             outcome.temperature = scale(network, tokenizer, validation.texts, truth)
-        self._state = _Fitted(config, labels, tokenizer, network, train, learned, validation, outcome)
+        self._state = Fitted(config, labels, tokenizer, network, train, learned, validation, outcome)
         return outcome
 
     def seconds(self, train: Records) -> float:
@@ -225,14 +224,14 @@ class Classifier:
     ) -> "Outcome":  # fmt: skip
         from .training.baseline import fit_model
 
-        rows = _numbered(labels, train)
+        rows = numbered(labels, train)
         each = np.ones(len(train), np.float32) if weights is None else weights
         each = each * _class_weights(config, labels, rows[1])[rows[1]]
-        held_out = None if validation is None else _numbered(labels, validation)
+        held_out = None if validation is None else numbered(labels, validation)
         linear, outcome = fit_model(*rows, len(labels.names), held_out, each, seed=config.seed)
         if stream is not None:
             stream.write(f"{linear.num_parameters:,} parameters, fitted in {duration(outcome.seconds)}\n")
-        self._state = _FittedLinear(config, labels, train, linear, outcome)
+        self._state = FittedLinear(config, labels, train, linear, outcome)
         return outcome
 
     @property
@@ -258,7 +257,7 @@ class Classifier:
     def network_(self) -> "Network":
         """The trained torch module, straight after `fit`."""
         state = self._trained("network_")
-        if isinstance(state, _FittedLinear):
+        if isinstance(state, FittedLinear):
             raise NotFittedError("network_ must be asked of an encoder, got a linear model")
         return state.network
 
@@ -266,7 +265,7 @@ class Classifier:
     def learned_(self) -> "tuple[Network | None, int]":
         """The network, None of a linear model, and how many numbers were learned."""
         state = self._trained("learned_")
-        return (None if isinstance(state, _FittedLinear) else state.network), state.num_parameters
+        return (None if isinstance(state, FittedLinear) else state.network), state.num_parameters
 
     def shipped(self) -> tuple[int, Logits]:
         """Bytes of what answering needs in a run folder, and what answers there."""
@@ -343,96 +342,17 @@ class Classifier:
     # --- inside ---------------------------------------------------------------------------------------------
 
     @property
-    def _fitted(self) -> "_Fitted | _FittedLinear | Session":
+    def _fitted(self) -> "Fitted | FittedLinear | Session":
         if self._state is None:
             raise NotFittedError("the classifier must be fitted first, got one without weights",
                                  hint="fit(texts, labels) or Classifier.from_pretrained(folder)")  # fmt: skip
         return self._state
 
-    def _trained(self, name: str) -> "_Fitted | _FittedLinear":
-        if not isinstance(self._state, (_Fitted, _FittedLinear)):
+    def _trained(self, name: str) -> "Fitted | FittedLinear":
+        if not isinstance(self._state, (Fitted, FittedLinear)):
             raise NotFittedError(f"{name} must be asked after fit, got a model that was not trained here",
                                  hint="fit(texts, labels)")  # fmt: skip
         return self._state
-
-
-class _Fitted:
-    """What `fit` leaves in memory; answers through torch until it is saved and loaded."""
-
-    def __init__(
-        self, config: Config, labels: Labels, tokenizer: Tokenizer, network: "Network", train: Records,
-        learned: Records, validation: Records | None, outcome: "Outcome",
-    ):  # fmt: skip
-        from .model.pipeline import torch_logits
-
-        self.config, self.labels, self.tokenizer, self.network = config, labels, tokenizer, network
-        self.train, self.learned, self.validation, self.outcome = train, learned, validation, outcome
-        self.logits: Logits = torch_logits(network, tokenizer)
-
-    @cached_property
-    def baseline(self) -> Linear:
-        """TF-IDF + logistic regression on the same rows, fitted when it is first asked for."""
-        from .training.baseline import fit_baseline
-
-        held_out = None if self.validation is None else _numbered(self.labels, self.validation)
-        rows = _numbered(self.labels, self.train)
-        return fit_baseline(*rows, len(self.labels.names), held_out, seed=self.config.seed)
-
-    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
-        return self.baseline.logits(texts)
-
-    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        return np.isin(bundle.fingerprints(texts), bundle.fingerprints(self.learned.texts))
-
-    def count_truncated(self, texts: Sequence[str]) -> int:
-        return int(self.tokenizer.encode(texts).truncated.sum())
-
-    @property
-    def num_parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self.network.parameters())
-
-    def shipped(self, threads: int | None) -> tuple[int, Logits]:
-        from .export.onnx import to_onnx
-
-        onnx = to_onnx(self.network, self.tokenizer)
-        size = len(onnx) + len(self.tokenizer.to_json().encode())
-        return size, session_logits(onnx, self.tokenizer, threads)
-
-    def files(self) -> dict[str, bytes]:
-        from .export.folder import model_files
-
-        return model_files(self.config, self.labels, self.tokenizer, self.network, self.learned.texts, self.baseline)
-
-
-class _FittedLinear:
-    """What `fit` leaves in memory of a linear model, which is its own baseline."""
-
-    def __init__(self, config: Config, labels: Labels, train: Records, linear: Linear, outcome: "Outcome"):
-        self.config, self.labels, self.train, self.baseline, self.outcome = config, labels, train, linear, outcome
-        self.logits: Logits = linear_logits(linear)
-        self.num_parameters = linear.num_parameters
-
-    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
-        return self.baseline.logits(texts)
-
-    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        return np.isin(bundle.fingerprints(texts), bundle.fingerprints(self.train.texts))
-
-    def count_truncated(self, texts: Sequence[str]) -> int:
-        return 0
-
-    def shipped(self, threads: int | None) -> tuple[int, Logits]:
-        return sum(map(len, self.baseline.files().values())), self.logits
-
-    def files(self) -> dict[str, bytes]:
-        from .export.folder import linear_files
-
-        return linear_files(self.config, self.labels, self.train.texts, self.baseline)
-
-
-def _numbered(labels: Labels, records: Records) -> tuple[list[str], NDArray[np.int64]]:
-    """Texts and the numbers of their classes."""
-    return records.texts, labels.index(_required(records.labels))
 
 
 def _records(texts: Any, labels: Any) -> Records:
