@@ -42,21 +42,31 @@ def numbers_only_differ(found: str, shown: str) -> bool:
     return same_words and all(abs(float(one) - float(other)) <= 0.02 for one, other in pairs)
 
 
-def commands() -> list[str]:
-    lines = [line for _, code, _ in blocks("sh") for line in code.replace("\\\n", " ").splitlines()]
-    return [line for line in lines if line.strip() and not line.startswith(("#", *NOT_HERE))]
+def commands() -> list[tuple[str, list[str]]]:
+    """(page, its commands in the order shown); what an earlier page runs too is run there."""
+    pages: dict[str, list[str]] = {}
+    seen = set()
+    for page, code, _ in blocks("sh"):
+        for line in code.replace("\\\n", " ").splitlines():
+            if line.strip() and not line.startswith(("#", *NOT_HERE)) and line not in seen:
+                pages.setdefault(page, []).append(line)
+                seen.add(line)
+    return list(pages.items())
 
 
-def test_every_command_runs_in_the_order_shown(tmp_path):
-    ran = []
+@pytest.mark.parametrize(("page", "lines"), commands(), ids=lambda value: value if isinstance(value, str) else "")
+def test_every_command_runs_in_the_order_shown(page, lines, tmp_path):
     (tmp_path / "my.csv").write_text((ROOT / "src/scriptchain/data/emotions.csv").read_text("utf-8"), "utf-8")
-    for line in commands():
+    for line in lines:
         assert line.startswith("scriptchain "), line
         shell = line.replace("scriptchain ", f"{sys.executable} -m scriptchain ", 1)
         result = subprocess.run(shell, shell=True, capture_output=True, text=True, cwd=tmp_path, check=False)
         assert result.returncode == 0, (line, result.stderr)
-        ran.append(line.split()[1])
-    assert {"check", "train", "predict", "evaluate", "info", "presets", "encodings"} <= set(ran)
+
+
+def test_the_pages_show_the_commands():
+    shown = {line.split()[1] for _, lines in commands() for line in lines}
+    assert {"check", "train", "distill", "predict", "evaluate", "info", "presets", "encodings", "diagnose"} <= shown
 
 
 def test_the_readme_begins_with_what_a_newcomer_needs():

@@ -223,6 +223,7 @@ def test_an_unfinished_run_is_met_before_anything_is_trained(tmp_path, capsys):
         (["--preset", "auto", "--max-latency", "fast"],
          "--max-latency must be a number above 0 with one of ms, s, got 'fast'; hint: --max-latency 1ms"),
     ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "refused",
 )  # fmt: skip
 def test_options_that_do_not_fit_are_refused(tmp_path, capsys, words, line):
     arguments = ["train", "emotions", "--quiet", "--output", tmp_path / "run", *words]

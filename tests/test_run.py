@@ -86,9 +86,9 @@ def test_a_signal_among_several_seeds_loses_none_of_them(tmp_path):
             return super().write(text)
 
     made, work = config.resolve("small", overrides=TINY | {"epochs": 2}), tmp_path / "run-partial"
-    train(rows(), made, tmp_path / "unbroken", repeats=3, device="cpu")
+    train(rows(), made, tmp_path / "unbroken", repeats=2, device="cpu")
     with pytest.raises(Interrupted) as caught:
-        train(rows(), made, tmp_path / "run", repeats=3, device="cpu", stream=KillsTheSecondSeed())
+        train(rows(), made, tmp_path / "run", repeats=2, device="cpu", stream=KillsTheSecondSeed())
     assert caught.value.exit_code == 143
     assert str(caught.value) == (
         f"training was stopped by SIGTERM behind step 6; all of it is kept in {work}; "
@@ -96,9 +96,9 @@ def test_a_signal_among_several_seeds_loses_none_of_them(tmp_path):
     )
     assert sorted(path.name for path in work.iterdir()) == ["checkpoints-seed-1", "lock", "seed-0"]
     assert Session(work / "seed-0").labels.names == ("bad", "good")
-    train(rows(), made, tmp_path / "run", repeats=3, resume=True, device="cpu")
+    train(rows(), made, tmp_path / "run", repeats=2, resume=True, device="cpu")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "unbroken"]
-    for seed in (".", "seed-0", "seed-1", "seed-2"):
+    for seed in (".", "seed-0", "seed-1"):
         one, other = ((tmp_path / run / seed / "model.safetensors").read_bytes() for run in ("unbroken", "run"))
         assert one == other
 

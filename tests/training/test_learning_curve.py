@@ -35,8 +35,8 @@ def test_more_labels_help_where_there_is_more_to_learn():
 
 
 def test_where_nothing_can_be_learned_no_help_is_claimed():
-    helped = sum(learning_curve(rows(60, seed, noise=0.5))["verdict"] == "more labels help" for seed in range(25))
-    assert helped <= 3
+    helped = sum(learning_curve(rows(60, seed, noise=0.5))["verdict"] == "more labels help" for seed in range(15))
+    assert helped <= 2
 
 
 def test_parts_are_nested_and_share_no_text_with_the_rows_that_score(monkeypatch):
