@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -40,6 +40,38 @@ class Examples:
     lines: Sequence[int] = ()
     targets: NDArray[np.float32] | None = None
 
+    def loss(self, network: nn.Module, batch: batches.Batch, config: Config, accelerator: Any) -> tuple[Tensor, float]:
+        """The weighted loss of a batch, and how many of its rows were right."""
+        ids, mask = (torch.from_numpy(one).to(accelerator.device) for one in (batch.ids, batch.mask))
+        labels = torch.from_numpy(self.labels[batch.rows]).to(accelerator.device)
+        weights = torch.from_numpy(self.weights[batch.rows]).to(accelerator.device)
+        if config.token_dropout:
+            ids = hide_tokens(ids, mask, config.token_dropout)
+        with accelerator.autocast():
+            logits = network(ids, mask).float()
+        target = labels
+        if self.targets is not None:
+            target = torch.from_numpy(self.targets[batch.rows]).to(accelerator.device)
+        losses = cross_entropy(logits, target, reduction="none", label_smoothing=config.label_smoothing)
+        # A batch may hold rows of weight 0 alone.
+        loss = (losses * weights).sum() / weights.sum().clamp(min=1e-12)
+        return loss, float((logits.argmax(1) == labels).sum())
+
+
+@runtime_checkable
+class Lessons(Protocol):
+    """What a network can be fitted to: texts as token ids, the line of each, and the loss of a batch of them."""
+
+    @property
+    def ids(self) -> list[NDArray[np.int64]]: ...
+
+    @property
+    def lines(self) -> Sequence[int]: ...
+
+    def loss(
+        self, network: nn.Module, batch: batches.Batch, config: Config, accelerator: Any
+    ) -> tuple[Tensor, float]: ...
+
 
 @dataclass
 class Outcome:
@@ -57,7 +89,7 @@ class Outcome:
 
 def fit(
     network: nn.Module,
-    train: Examples,
+    train: Lessons,
     config: Config,
     *,
     validation: Examples | None = None,
@@ -155,12 +187,12 @@ def _stopped(state: State, checkpoints: Checkpoints | None) -> Outcome:
 
 
 def _step(
-    network: nn.Module, batch: batches.Batch, data: Examples, config: Config, accelerator: Any,
+    network: nn.Module, batch: batches.Batch, data: Lessons, config: Config, accelerator: Any,
     optimizer: torch.optim.Optimizer, step: int,
 ) -> tuple[float, float]:  # fmt: skip
     """One optimizer step: its loss and how many rows were right. The weights stay as they are where it raises."""
     try:
-        loss, logits, labels = _forward(network, batch, data, config, accelerator)
+        loss, right = data.loss(network, batch, config, accelerator)
         _check_finite("loss", loss.item(), step, batch, data, optimizer)
         optimizer.zero_grad()
         accelerator.backward(loss)
@@ -175,29 +207,11 @@ def _step(
                 hint=f"--set batch_size={max(1, config.batch_size // 2)}",
             ) from None
         raise
-    return loss.item(), float((logits.argmax(1) == labels).sum())
-
-
-def _forward(
-    network: nn.Module, batch: batches.Batch, data: Examples, config: Config, accelerator: Any
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The weighted loss, the logits `(B, C)` and the labels `(B,)`."""
-    device = accelerator.device
-    ids, mask = torch.from_numpy(batch.ids).to(device), torch.from_numpy(batch.mask).to(device)
-    labels = torch.from_numpy(data.labels[batch.rows]).to(device)
-    weights = torch.from_numpy(data.weights[batch.rows]).to(device)
-    if config.token_dropout:
-        ids = hide_tokens(ids, mask, config.token_dropout)
-    with accelerator.autocast():
-        logits = network(ids, mask).float()
-    target = labels if data.targets is None else torch.from_numpy(data.targets[batch.rows]).to(device)
-    losses = cross_entropy(logits, target, reduction="none", label_smoothing=config.label_smoothing)
-    # A batch may hold rows of weight 0 alone.
-    return (losses * weights).sum() / weights.sum().clamp(min=1e-12), logits, labels
+    return loss.item(), right
 
 
 def _check_finite(
-    name: str, value: float, step: int, batch: batches.Batch, data: Examples, optimizer: torch.optim.Optimizer
+    name: str, value: float, step: int, batch: batches.Batch, data: Lessons, optimizer: torch.optim.Optimizer
 ) -> None:
     if not math.isfinite(value):
         rate = float(max(group["lr"] for group in optimizer.param_groups))
@@ -249,14 +263,14 @@ def validate(network: nn.Module, data: Examples, stop: Callable[[], bool] = lamb
     }
 
 
-def seconds_at_most(network: nn.Module, train: Examples, config: Config, device: str) -> float:
+def seconds_at_most(network: nn.Module, train: Lessons, config: Config, device: str) -> float:
     """Of a whole training, foreseen from a few steps on a copy."""
     accelerator = accelerator_for(device, config.precision)
     network.to(accelerator.device)
     return _a_step(network, train, config, accelerator) * config.epochs * -(-len(train.ids) // config.batch_size)
 
 
-def _a_step(network: nn.Module, train: Examples, config: Config, accelerator: Any) -> float:
+def _a_step(network: nn.Module, train: Lessons, config: Config, accelerator: Any) -> float:
     order = np.random.default_rng(0)
     batch = next(batches.epoch(train.ids, config.batch_size, order, sort_by_length=False))
 
