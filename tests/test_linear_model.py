@@ -33,7 +33,8 @@ def folder(tmp_path_factory) -> Path:
 
 def test_a_run_folder_holds_the_model_once_and_nothing_of_a_network(folder):
     assert sorted(file.name for file in folder.iterdir()) == [
-        "README.md", "baseline.json", "baseline.safetensors", "config.json", "confusion.png", "fingerprints.bin",
+        "README.md", "baseline.json", "baseline.safetensors", "config.json", "confusion.png",
+        "familiarity.safetensors", "fingerprints.bin",
         "history.jsonl", "labels.json", "manifest.json", "report.html", "report.json",
     ]  # fmt: skip
     card = (folder / "README.md").read_text("utf-8")

@@ -22,7 +22,7 @@ from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, R
 from .fitted import Fitted, FittedLinear, numbered
 from .report import Report, Stream, duration
 from .runtime import bundle
-from .runtime.evaluation import evaluate
+from .runtime.evaluation import evaluate, held_out
 from .runtime.session import Logits, Session, softmax
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class Classifier:
         linear, outcome = fit_model(*rows, len(labels.names), held_out, each, seed=config.seed)
         if stream is not None:
             stream.write(f"{linear.num_parameters:,} parameters, fitted in {duration(outcome.seconds)}\n")
-        self._state = FittedLinear(config, labels, train, linear, outcome)
+        self._state = FittedLinear(config, labels, train, validation, linear, outcome)
         return outcome
 
     @property
@@ -283,6 +283,15 @@ class Classifier:
         """Scores of the classes before the softmax, shape `(N, C)`."""
         fitted = self._fitted
         return fitted.logits(from_python(texts, labels_required=False).texts)
+
+    def familiarity(self, texts: Any) -> NDArray[np.float64]:
+        """How much each text is like those held out of training, `(N,)` in 0..1: the share of these that are no more
+        so. Of texts of their kind one in twenty has 0.05 or less, whatever its label.
+
+        *Raises*: UsageError for a model that was trained without validation texts.
+        """
+        some, model = from_python(texts, labels_required=False).texts, self._fitted
+        return held_out(model)(model.logits(some), model.surprise(some))
 
     def score(self, texts: Any, labels: Any = None) -> float:
         """Accuracy in 0..1."""

@@ -14,6 +14,7 @@ from .data.tokenizer import Tokenizer
 from .runtime import bundle
 from .runtime.linear import Linear
 from .runtime.session import Logits, linear_logits, session_logits
+from .scoring.familiarity import Familiarity
 
 if TYPE_CHECKING:
     from .model.pipeline import Network
@@ -45,6 +46,13 @@ class Fitted:
     def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
         return self.baseline.logits(texts)
 
+    def surprise(self, texts: Sequence[str]) -> NDArray[np.floating]:
+        return self.baseline.surprise(texts)
+
+    @property
+    def held_out(self) -> Familiarity | None:
+        return _held_out(self, self.validation)
+
     def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         return np.isin(bundle.fingerprints(texts), bundle.fingerprints(self.learned.texts))
 
@@ -65,19 +73,32 @@ class Fitted:
     def files(self) -> dict[str, bytes]:
         from .export.folder import model_files
 
-        return model_files(self.config, self.labels, self.tokenizer, self.network, self.learned.texts, self.baseline)
+        return model_files(
+            self.config, self.labels, self.tokenizer, self.network, self.learned.texts, self.baseline, self.held_out
+        )
 
 
 class FittedLinear:
     """What `fit` leaves in memory of a linear model, which is its own baseline."""
 
-    def __init__(self, config: Config, labels: Labels, train: Records, linear: Linear, outcome: "Outcome"):
-        self.config, self.labels, self.train, self.baseline, self.outcome = config, labels, train, linear, outcome
+    def __init__(
+        self, config: Config, labels: Labels, train: Records, validation: Records | None, linear: Linear,
+        outcome: "Outcome",
+    ):  # fmt: skip
+        self.config, self.labels, self.train, self.validation = config, labels, train, validation
+        self.baseline, self.outcome = linear, outcome
         self.logits: Logits = linear_logits(linear)
         self.num_parameters = linear.num_parameters
 
     def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
         return self.baseline.logits(texts)
+
+    def surprise(self, texts: Sequence[str]) -> NDArray[np.floating]:
+        return self.baseline.surprise(texts)
+
+    @property
+    def held_out(self) -> Familiarity | None:
+        return _held_out(self, self.validation)
 
     def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         return np.isin(bundle.fingerprints(texts), bundle.fingerprints(self.train.texts))
@@ -91,7 +112,12 @@ class FittedLinear:
     def files(self) -> dict[str, bytes]:
         from .export.folder import linear_files
 
-        return linear_files(self.config, self.labels, self.train.texts, self.baseline)
+        return linear_files(self.config, self.labels, self.train.texts, self.baseline, self.held_out)
+
+
+def _held_out(model: Fitted | FittedLinear, validation: Records | None) -> Familiarity | None:
+    texts = [] if validation is None else validation.texts
+    return Familiarity.of(model.logits(texts), model.surprise(texts)) if texts else None
 
 
 def numbered(labels: Labels, records: Records) -> tuple[list[str], NDArray[np.int64]]:

@@ -23,8 +23,7 @@ SETTINGS = [part for setting in TINY for part in ("--set", setting)] + ["--devic
 EVALUATION = {
     "file", "unknown_labels", "truncated", "metrics", "baselines", "data_needs_order", "model_uses_order", "leaks",
     "per_class", "confusion", "reliability", "log_loss", "brier_score", "selective",
-    "label_sets",
-    "worst_errors",
+    "label_sets", "unfamiliar", "worst_errors",
 }  # fmt: skip
 TRAINING = EVALUATION | {
     "model", "rows", "seed", "metrics_split", "kept_epoch", "validation", "training_seconds", "temperature", "seconds",

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
@@ -39,9 +40,9 @@ class Case:
     sealed: bool = False
 
 
-FILES = ("baseline.json", "baseline.safetensors", "config.json", "fingerprints.bin", "labels.json", "model.onnx",
-         "model.safetensors", "tokenizer.json")  # fmt: skip
-TENSORS = ("baseline.safetensors", "model.safetensors")
+FILES = ("baseline.json", "baseline.safetensors", "config.json", "familiarity.safetensors", "fingerprints.bin",
+         "labels.json", "model.onnx", "model.safetensors", "tokenizer.json")  # fmt: skip
+TENSORS = ("baseline.safetensors", "familiarity.safetensors", "model.safetensors")
 
 
 def seal(folder: Path) -> None:
@@ -390,11 +391,12 @@ def manifests() -> Iterator[Case]:
             "manifest", f"a file {name[:20]!r}", manifest(lambda d, n=name: {**d, "files": {**d["files"], n: "0" * 64}})
         )
     for name in FILES:
-        yield Case(
-            "manifest",
-            f"no {name}",
-            manifest(lambda d, n=name: {**d, "files": {k: v for k, v in d["files"].items() if k != n}}),
-        )
+        if name != "familiarity.safetensors":  # a model without held-out texts has none
+            yield Case(
+                "manifest",
+                f"no {name}",
+                manifest(lambda d, n=name: {**d, "files": {k: v for k, v in d["files"].items() if k != n}}),
+            )
         for what, value in {"none": None, "a number": 1, "short": "abc", "of zeros": "0" * 64}.items():
             yield Case(
                 "manifest",
@@ -563,6 +565,8 @@ def load_everything(folder: Path) -> None:
     session.probabilities(["the food was good"])
     session.baseline_logits(["the food was good"])
     session.saw(["the food was good"])
+    assert session.held_out is not None
+    session.held_out(np.zeros((1, 2)), [0.0])
     describe(folder)
 
 

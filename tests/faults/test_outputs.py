@@ -288,7 +288,7 @@ def test_b3_a_text_that_is_a_formula_does_not_run(sign, predict, tmp_path):
 
 def test_b3_a_label_that_is_a_formula_does_not_run_and_scores_are_never_touched():
     write = module._csv_lines(["=A1", "-b"], with_id=False, raw=False)
-    scored = write([(module_row("fine"), "=A1", [1e-9, 0.5])], True)
+    scored = write([(module_row("fine"), "=A1", [1e-9, 0.5], None)], True)
     assert scored.splitlines() == ["text,label,score,'=A1,'-b,error", "fine,'=A1,0.500000,0.000000,0.500000,"]
 
 

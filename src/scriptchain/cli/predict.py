@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,8 +21,9 @@ from .options import Encoding, OnBadRow, TextColumn, Threads, new_app
 if TYPE_CHECKING:
     from ..data.records import Row
     from ..runtime.session import Session
+    from ..scoring.familiarity import Familiarity
 
-Answer = tuple["Row | DataError", str | None, list[float]]
+Answer = tuple["Row | DataError", str | None, list[float], float | None]
 Sets = tuple[Sequence[str], float]  # all classes, and the score from which on one is named
 Writer = Callable[[Sequence[Answer], bool], str]
 
@@ -56,6 +58,10 @@ def predict(
             min=0, max=1, help="All labels with such a score too; `evaluate` says how often they hold the right one."
         ),
     ] = None,
+    familiarity: Annotated[
+        bool,
+        typer.Option("--familiarity", help="How much each text is like those held out of training, 0 to 1."),
+    ] = False,
     id_column: Annotated[str | None, typer.Option(help="Column to copy as `id`.")] = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="CSV: leave texts that a spreadsheet would run as formulas as they are.")
@@ -70,6 +76,7 @@ def predict(
     A row that cannot be used gets a line with what is wrong; the exit code is then 3, and 0 with --on-bad-row skip.
     """
     from ..data.records import Row, rows
+    from ..runtime.evaluation import held_out
     from ..runtime.session import Session
     from ..runtime.unfinished import Unfinished
 
@@ -85,20 +92,21 @@ def predict(
     as_csv = output is not None and output.suffix == ".csv"
     sets = None if labels_above is None else (session.labels.names, labels_above)
     with_id = id_column is not None
-    write = _csv_lines(names, with_id, raw, sets) if as_csv else _json_lines(names, with_id, sets)
+    write = _csv_lines(names, with_id, raw, familiarity, sets) if as_csv else _json_lines(names, with_id, sets)
+    like = held_out(session) if familiarity else None
+    answer = partial(_answers, session, abstain_below=abstain_below, like=like)
     job = {"model": _identity(session.bundle.manifest.files), "--all": all_scores, "--abstain-below": abstain_below,
-           "--labels-above": labels_above, "--id-column": id_column, "--raw": raw, "--text-column": text_column,
-           "--encoding": encoding}  # fmt: skip
+           "--labels-above": labels_above, "--familiarity": familiarity, "--id-column": id_column, "--raw": raw,
+           "--text-column": text_column, "--encoding": encoding}  # fmt: skip
     tally = _Tally()
     unfinished = nullcontext() if output is None else Unfinished(output, job, resume=resume, force=force)
     with closing(incoming), unfinished as growing:
         for number, chunk in enumerate(iter(lambda: list(islice(incoming, CHUNK)), [])):
             tally.add(chunk)
             if growing is None:
-                sys.stdout.write(write(_answers(session, chunk, abstain_below), number == 0))
+                sys.stdout.write(write(answer(chunk), number == 0))
             elif growing.wants([str(row) for row in chunk]):
-                answers = _answers(session, chunk, abstain_below)
-                growing.append(write(answers, number == 0).encode("utf-8", "backslashreplace"))
+                growing.append(write(answer(chunk), number == 0).encode("utf-8", "backslashreplace"))
         tally.end(file or "standard input")
         if growing is not None:
             growing.finish()
@@ -126,20 +134,27 @@ def _identity(files: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).hexdigest()[:16]
 
 
-def _answers(session: "Session", chunk: Sequence["Row | DataError"], abstain_below: float) -> list[Answer]:
+def _answers(
+    session: "Session", chunk: Sequence["Row | DataError"], abstain_below: float, like: "Familiarity | None"
+) -> list[Answer]:
     """Each row with its label and scores; one that is not sure enough without a label, a bad row without both."""
+    from ..runtime.session import softmax
+
     good = [row.text for row in chunk if not isinstance(row, DataError)]
-    scores = iter(session.probabilities(good) if good else ())
+    logits = session.logits(good) if good else None
+    scores = iter([] if logits is None else softmax(logits))
+    alike = iter([None] * len(good) if like is None or logits is None else like(logits, session.surprise(good)))
     names = session.labels.names
     found: list[Answer] = []
     for row in chunk:
         if isinstance(row, DataError):
-            found.append((row, None, []))
+            found.append((row, None, [], None))
         else:
             one = next(scores)
             sure = round(float(one.max()), DIGITS) >= abstain_below  # as it is written: who read it there means that
             label = names[int(one.argmax())] if sure else None
-            found.append((row, label, [float(score) for score in one]))
+            familiar = next(alike)
+            found.append((row, label, [float(score) for score in one], None if familiar is None else float(familiar)))
     return found
 
 
@@ -153,11 +168,13 @@ def _members(sets: Sets, scores: list[float]) -> list[str]:
 def _json_lines(names: Sequence[str], with_id: bool, sets: Sets | None = None) -> Writer:
     """A line a row; `names` are the classes whose scores are added, `sets` those that may stand beside the label."""
 
-    def line(row: "Row | DataError", label: str | None, scores: list[float]) -> dict[str, Any]:
+    def line(row: "Row | DataError", label: str | None, scores: list[float], like: float | None) -> dict[str, Any]:
         if isinstance(row, DataError):
             return {"error": row.message}
         told: dict[str, Any] = {"id": row.label} if with_id else {}
         told |= {"text": row.text, "label": label, "score": round(max(scores), DIGITS)}
+        if like is not None:
+            told["familiarity"] = round(like, DIGITS)
         if sets is not None:
             told["labels"] = _members(sets, scores)
         if names:
@@ -167,7 +184,9 @@ def _json_lines(names: Sequence[str], with_id: bool, sets: Sets | None = None) -
     return lambda answers, _: "".join(json.dumps(line(*answer), ensure_ascii=False) + "\n" for answer in answers)
 
 
-def _csv_lines(names: Sequence[str], with_id: bool, raw: bool, sets: Sets | None = None) -> Writer:
+def _csv_lines(
+    names: Sequence[str], with_id: bool, raw: bool, familiarity: bool = False, sets: Sets | None = None
+) -> Writer:
     """Columns, labels of a set joined by `; `.
 
     What is text cannot run as a formula in a spreadsheet unless `raw`, and numbers are never touched.
@@ -176,13 +195,14 @@ def _csv_lines(names: Sequence[str], with_id: bool, raw: bool, sets: Sets | None
     def safe(text: str | None) -> str:
         return f"'{text}" if text and not raw and text.startswith(FORMULA) else text or ""
 
-    def cells(row: "Row | DataError", label: str | None, scores: list[float]) -> list[str]:
+    def cells(row: "Row | DataError", label: str | None, scores: list[float], like: float | None) -> list[str]:
         if isinstance(row, DataError):
-            return [*[""] * (with_id + 3 + (sets is not None) + len(names)), safe(row.message)]
+            return [*[""] * (with_id + 3 + familiarity + (sets is not None) + len(names)), safe(row.message)]
         ids = [safe(row.label)] if with_id else []
         several = [] if sets is None else [safe("; ".join(_members(sets, scores)))]
         top, *rest = [f"{score:.{DIGITS}f}" for score in (max(scores), *(scores if names else ()))]
-        return [*ids, safe(row.text), safe(label), top, *several, *rest, ""]
+        alike = [] if like is None else [f"{like:.{DIGITS}f}"]
+        return [*ids, safe(row.text), safe(label), top, *alike, *several, *rest, ""]
 
     def line(cells: Sequence[str]) -> str:
         target = io.StringIO(newline="")
@@ -196,6 +216,7 @@ def _csv_lines(names: Sequence[str], with_id: bool, raw: bool, sets: Sets | None
             "text",
             "label",
             "score",
+            *["familiarity"] * familiarity,
             *["labels"] * (sets is not None),
             *map(safe, names),
             "error",

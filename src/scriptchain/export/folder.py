@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from safetensors.numpy import save as save_arrays
 from safetensors.torch import save
 
 from .. import config as configs
@@ -15,8 +16,9 @@ from ..data.labels import Labels
 from ..data.tokenizer import Tokenizer
 from ..model.pipeline import Network
 from ..report import Report
-from ..runtime.bundle import fingerprints
+from ..runtime.bundle import FAMILIARITY, fingerprints
 from ..runtime.linear import Linear
+from ..scoring.familiarity import Familiarity
 from .card import render as render_card
 from .onnx import to_onnx, verify
 from .page import render as render_page
@@ -26,26 +28,35 @@ VERIFIED_ROWS = 64
 
 
 def model_files(
-    config: Config, labels: Labels, tokenizer: Tokenizer, network: Network, texts: Sequence[str], baseline: Linear
-) -> dict[str, bytes]:
+    config: Config, labels: Labels, tokenizer: Tokenizer, network: Network, texts: Sequence[str], baseline: Linear,
+    held_out: Familiarity | None,
+) -> dict[str, bytes]:  # fmt: skip
     """Each file's name and bytes. Raises ScriptChainError if the ONNX model does not answer as the network does."""
     onnx = to_onnx(network, tokenizer)
     verify(onnx, network, tokenizer, texts[:VERIFIED_ROWS])
-    return linear_files(config, labels, texts, baseline) | {
+    return linear_files(config, labels, texts, baseline, held_out) | {
         "model.onnx": onnx,
         "model.safetensors": save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}),
         "tokenizer.json": tokenizer.to_json().encode(),
     }
 
 
-def linear_files(config: Config, labels: Labels, texts: Sequence[str], linear: Linear) -> dict[str, bytes]:
+def linear_files(
+    config: Config, labels: Labels, texts: Sequence[str], linear: Linear, held_out: Familiarity | None
+) -> dict[str, bytes]:
     """The same of a linear model, which is its own baseline."""
     resolved = configs.replace(config, num_classes=len(labels.names))
-    return linear.files() | {
-        "config.json": msgspec.json.format(msgspec.json.encode(configs.to_dict(resolved)), indent=1) + b"\n",
-        "fingerprints.bin": np.unique(fingerprints(texts)).astype("<u8").tobytes(),
-        "labels.json": labels.to_json(),
-    }
+    like = {} if held_out is None else {"energy": held_out.energy, "surprise": held_out.surprise}
+    familiarity = {} if held_out is None else {FAMILIARITY: save_arrays(like)}
+    return (
+        linear.files()
+        | familiarity
+        | {
+            "config.json": msgspec.json.format(msgspec.json.encode(configs.to_dict(resolved)), indent=1) + b"\n",
+            "fingerprints.bin": np.unique(fingerprints(texts)).astype("<u8").tobytes(),
+            "labels.json": labels.to_json(),
+        }
+    )
 
 
 def write_report(

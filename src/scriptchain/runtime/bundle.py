@@ -5,6 +5,7 @@ Each file is opened once; what is judged, hashed and used are the same bytes, wh
 model.safetensors  weights            config.json     closed schema      labels.json        class names
 model.onnx         the same, to run   tokenizer.json  vocabulary         fingerprints.bin   training texts' keys
 baseline.*         TF-IDF + logistic regression                          manifest.json      hashes of all these
+familiarity.*      what held-out texts were like, where there were any
 
 A linear model is its own baseline: there are no weights, no ONNX file and no vocabulary then.
 """
@@ -30,15 +31,17 @@ from ..data.text import fingerprint, leak_key
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, ModelError, ResourceError
 from ..report import shown
+from ..scoring.familiarity import Familiarity
 from . import tensors
 from .documents import parsed
 from .linear import Linear
 
 FORMAT = 1
+FAMILIARITY = "familiarity.safetensors"
 DOCUMENT, LONG_DOCUMENT = 2**20, 2**30  # bytes: a config or a manifest; a vocabulary or the names of many classes
 FILES = (
-    "baseline.json", "baseline.safetensors", "config.json", "fingerprints.bin", "labels.json", "model.onnx",
-    "model.safetensors", "tokenizer.json",
+    "baseline.json", "baseline.safetensors", "config.json", "familiarity.safetensors", "fingerprints.bin",
+    "labels.json", "model.onnx", "model.safetensors", "tokenizer.json",
 )  # fmt: skip
 
 
@@ -124,6 +127,18 @@ class Bundle:
         if linear.num_classes != len(self.labels):
             raise ModelError(f"the baseline must score {len(self.labels)} classes, got {linear.num_classes}")
         return linear
+
+    @cached_property
+    def familiarity(self) -> Familiarity | None:
+        """None where nothing was held out of training."""
+        if FAMILIARITY not in self.manifest.files:
+            return None
+        found = tensors.read(self.read(FAMILIARITY), FAMILIARITY)
+        rows = found["energy"].shape[:1] if "energy" in found else (1,)
+        tensors.check_names(found, {"energy": rows, "surprise": rows}, FAMILIARITY)
+        if not rows[0]:
+            raise ModelError(f"{FAMILIARITY} must hold a number a held-out text, got none")
+        return Familiarity(found["energy"], found["surprise"])
 
     @property
     def num_parameters(self) -> int:

@@ -13,6 +13,7 @@ from ..errors import DataError, ModelError, UsageError
 from ..report import Report, Table, percent, shown, with_interval
 from ..scoring.calibration import brier_score, calibration_interval, log_loss, reliability
 from ..scoring.conformal import LabelSets, label_sets
+from ..scoring.familiarity import Familiarity, Unfamiliar
 from ..scoring.intervals import accuracy_interval, macro_f1_interval, mcnemar, paired_difference
 from ..scoring.invariance import invariance as flips
 from ..scoring.metrics import confusion, per_class
@@ -33,6 +34,11 @@ class Scorer(Protocol):
     def logits(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...
 
     def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]: ...
+
+    @property
+    def held_out(self) -> Familiarity | None: ...
+
+    def surprise(self, texts: Sequence[str]) -> NDArray[np.floating]: ...
 
     def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]: ...
 
@@ -78,11 +84,20 @@ def evaluate(
         "brier_score": brier_score(probabilities, truth),
         "selective": selective(probabilities, truth),
         "label_sets": label_sets(probabilities, truth),
+        "unfamiliar": None if model.held_out is None else model.held_out.unfamiliar(logits, model.surprise(texts)),
         "worst_errors": _worst_errors(model.labels, records, truth, probabilities),
     }
     if invariance:
         data["invariance"] = _invariance(model, records, probabilities)
     return Report(f"{name} on {records.source} ({len(texts):,} rows)", data, _body(data))
+
+
+def held_out(model: Scorer) -> Familiarity:
+    """What tells how familiar texts are. Raises UsageError for a model that was trained without validation texts."""
+    if model.held_out is None:
+        raise UsageError("familiarity must be asked of a model that was trained with validation texts, got one without",
+                         hint="fit(..., validation=(texts, labels)), or train it again")  # fmt: skip
+    return model.held_out
 
 
 def compare(models: Sequence[tuple[str, Scorer]], records: Records, *, unknown_labels: str = "error") -> Report:
@@ -292,7 +307,7 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
         f"{data['model_uses_order']['logit_distance']:.3f} of their size",
         f"truncated texts: {data['truncated']:,}",
     ]
-    body += [_sure_enough(data["selective"]), _sets(data["label_sets"])]
+    body += [_sure_enough(data["selective"]), _sets(data["label_sets"]), _unfamiliar(data["unfamiliar"])]
     if "invariance" in data:
         body += _invariance_tables(data["invariance"])
     classes = [
@@ -341,6 +356,16 @@ def _sets(found: LabelSets | None) -> str:
         f"label sets: all labels with a score of at least {score:.3f} hold the right one in "
         f"{percent(found['coverage'])} of texts; chosen on half of these rows {measured} of the other half "
         f"[{low} to {high} expected], {found['mean_size']:.2f} labels a text"
+    )
+
+
+def _unfamiliar(found: Unfamiliar | None) -> str:
+    if found is None:
+        return "familiarity: too few texts were held out of training to say how usual these are"
+    expected = percent(found["level"])
+    return (
+        f"familiarity: {with_interval(found['share'])} of these texts are as unlike the training's as {expected} of "
+        "those held out of it were"
     )
 
 

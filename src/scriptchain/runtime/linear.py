@@ -129,6 +129,17 @@ class Linear:
         exponentials_NC = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
         return exponentials_NC / exponentials_NC.sum(axis=1, keepdims=True)
 
+    def surprise(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """The mean weight of the n-grams of each text, (N,): the rarer they were in the training texts the more, and
+        most where they stood in none. It is of the words, or of what this part counts."""
+        unknown = 1 + float(self.idf.max(initial=1.0))
+        found_N = np.full(len(texts), unknown)
+        for row, text in enumerate(texts):
+            columns = [self.vocabulary.get(ngram) for ngram in self.analyzer.ngrams(text)]
+            if columns:
+                found_N[row] = np.mean([unknown if column is None else self.idf[column] for column in columns])
+        return found_N
+
     def files(self) -> dict[str, bytes]:
         """The bytes of `baseline.safetensors` and `baseline.json`; the same baseline always gives the same."""
         arrays, characters = {name: getattr(self, name) for name in _NAMES}, None

@@ -12,6 +12,7 @@ from ..data.batches import require, score_in_batches
 from ..data.labels import Labels
 from ..data.tokenizer import Tokenizer
 from ..errors import ModelError, first_line
+from ..scoring.familiarity import Familiarity
 from . import graph
 from .bundle import Bundle
 from .linear import Linear
@@ -48,6 +49,15 @@ class Session:
     def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
         """What the stored TF-IDF + logistic regression says."""
         return self.bundle.baseline.logits(texts)
+
+    @property
+    def held_out(self) -> Familiarity | None:
+        """What the texts held out of training were like; None where there were none."""
+        return self.bundle.familiarity
+
+    def surprise(self, texts: Sequence[str]) -> NDArray[np.floating]:
+        """How rare the words of each text were in training, `(N,)`."""
+        return self.bundle.baseline.surprise(texts)
 
     def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Which texts stand in the training set."""
