@@ -16,6 +16,8 @@ from scriptchain.errors import ConfigError, UsageError
 RULES = [
     ("preset", 3, "text"),
     ("frozen", 1, "true or false"),
+    ("contrastive_steps", -1, "an integer >= 0"),
+    ("contrastive_steps", 1_000_001, "an integer <= 1000000"),
     ("model", "tree", "one of encoder, linear"),
     ("init", "a", "a table"),
     ("init", {"weights": "a"}, "one of backbone, embeddings"),
@@ -330,7 +332,7 @@ def test_a_config_file_that_cannot_be_used_is_refused(tmp_path):
 
 
 def test_the_presets_are_listed_in_order():
-    assert configs.preset_names() == ["frozen", "linear", "seed", "small", "static", "tuned"]
+    assert configs.preset_names() == ["few", "frozen", "linear", "seed", "small", "static", "tuned"]
 
 
 @pytest.mark.parametrize("name", configs.preset_names())
@@ -356,7 +358,7 @@ def test_the_seed_preset_has_the_numbers_of_the_study():
     ("name", "hint"),
     [
         ("smal", "did you mean 'small'?"),
-        ("zzz", "the presets are frozen, linear, seed, small, static, tuned"),
+        ("zzz", "the presets are few, frozen, linear, seed, small, static, tuned"),
         ("../seed", "did you mean 'seed'?"),
     ],
 )
@@ -371,7 +373,7 @@ def test_a_preset_of_a_config_file_that_is_no_text(value, tmp_path):  # found by
     (tmp_path / "odd.toml").write_text(f"preset = {value}")
     with pytest.raises(
         UsageError,
-        match=r"^preset must be a known one, got .+; hint: the presets are frozen, linear, seed, small, static, tuned$",
+        match=r"^preset must be a known one, got .+; hint: the presets are few, frozen, linear, seed, small, static",
     ):
         configs.resolve(file=tmp_path / "odd.toml")
 

@@ -109,7 +109,7 @@ def quick(tmp_path, monkeypatch):
     tiny = SMALL | {"vocab_size": 400, "epochs": 2, "patience": 1}
     backbone = FITTING | {"epochs": 1, "init": {"backbone": str(bert_folder(tmp_path / "bert"))}}
     keys = {"linear": {}, "small": tiny, "static": tiny | {"init": {"embeddings": str(saved(tmp_path / "vectors"))}},
-            "frozen": backbone, "tuned": backbone}  # fmt: skip
+            "frozen": backbone, "few": backbone | {"contrastive_steps": 2}, "tuned": backbone}  # fmt: skip
 
     def recipe(name: str, seed: int):
         preset = "static" if name == "student" else name
@@ -127,7 +127,7 @@ def test_auto_trains_every_rung_ships_one_and_tells_why(quick, capsys):
     report = json.loads(out)
     told = report["ladder"]
     assert [one["name"] for one in told["rungs"]] == [
-        "majority", "linear", "small", "static", "frozen", "tuned", "student"
+        "majority", "linear", "small", "static", "frozen", "few", "tuned", "student"
     ]  # fmt: skip
     assert told["rows"] == report["rows"]["train"] + report["rows"]["validation"]
     assert told == json.loads((output / "ladder.json").read_text("utf-8"))
@@ -171,7 +171,7 @@ def test_a_budget_below_the_linear_model_is_refused(quick, monkeypatch, capsys):
 
 def test_weights_that_are_not_installed_leave_their_rungs_out(monkeypatch):
     splits = make_splits(read("emotions"), None, None, 0)
-    missing = {"static": "pip install x", "frozen": "pip install y", "tuned": "pip install y"}
+    missing = {"static": "pip install x", "frozen": "pip install y", "few": "pip install y", "tuned": "pip install y"}
     monkeypatch.setattr(ladder, "_missing", lambda name, seed: missing.get(name))
     monkeypatch.setattr(ladder, "_unfitted", lambda *_: type("Timed", (), {"seconds": lambda self, rows: 1.0})())
     part = ladder._parts(splits, 0)[0]

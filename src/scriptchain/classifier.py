@@ -153,6 +153,7 @@ class Classifier:
         try:
             from .model.pipeline import Network
             from .training.checkpoint import EVERY, Checkpoints
+            from .training.contrast import with_names
             from .training.estimate import refuse_what_cannot_fit
             from .training.loop import fit
             from .training.probe import fit_head
@@ -177,6 +178,8 @@ class Classifier:
         if lesson is not None and weights is not None:
             weights = np.concatenate([weights, np.ones(len(learned) - len(train), np.float32)])
         examples = _examples(config, tokenizer, labels, learned, weights, stream)
+        if config.contrastive_steps:
+            examples = with_names(examples, labels.names, tokenizer)
         if lesson is not None:
             examples = dataclasses.replace(examples, targets=lesson.targets)
         held_out = None if validation is None else _examples(config, tokenizer, labels, validation, None, None)
@@ -216,7 +219,11 @@ class Classifier:
             network = Network(config, tokenizer.vocab_size, len(labels))
             examples = _examples(config, tokenizer, labels, train, None, None)
             seconds = seconds_at_most(network, examples, config, self.device)
-        return seconds / config.epochs / 3 if config.frozen else seconds  # once, and forward alone
+        if not config.frozen:
+            return seconds
+        once = seconds / config.epochs
+        steps = -(-len(train) // config.batch_size)
+        return once / 3 + config.contrastive_steps * once / steps  # all texts forward alone, and the steps before
 
     def _fit_linear(
         self, config: Config, labels: Labels, train: Records, validation: Records | None,

@@ -29,7 +29,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
     and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
     `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. `init` names whose trained weights are
-    the start; `frozen` lets the head alone learn, `layer_decay` each layer at that share of the rate of the one above.
+    the start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a class together;
+    `layer_decay` lets each layer learn at that share of the rate of the one above.
     A `linear` model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
     """
 
@@ -39,6 +40,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     # start
     init: dict[Literal["backbone", "embeddings"], str] = {}
     frozen: bool = False
+    contrastive_steps: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
 
     # tokens
     tokenizer: Literal["word", "bpe", "whole", "wordpiece"] = "bpe"
@@ -107,6 +109,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ConfigError(
                 "frozen must stand beside init.backbone and a head without head_layers, got another start or head",
                 hint="--preset frozen",
+            )
+        if self.contrastive_steps and not self.frozen:
+            raise ConfigError(
+                f"contrastive_steps must be 0 unless frozen fits a head behind them, got {self.contrastive_steps}",
+                hint="--preset few",
             )
         if (self.tokenizer == "wordpiece") != ("backbone" in self.init):
             raise ConfigError(

@@ -26,6 +26,7 @@ from .report import Report, Stream, Table, duration, percent, with_interval
 from .run import Splits, make_splits
 from .scoring.intervals import Interval, macro_f1_interval, paired_difference
 
+FEW_A_CLASS = 100  # texts to learn from, on average; where there are more, pairs of them bring nothing
 FEW, FOLDS = 5_000, 3  # below so many rows every row is scored, in so many folds
 TIMED = 64  # texts that the latency is measured on
 TRIED = 500  # rows that the linear model's time is foreseen from
@@ -270,16 +271,17 @@ def _foreseen(
     part: Part, labels: Labels, unlabelled: int, seed: int, device: str
 ) -> tuple[dict[str, float], dict[str, str]]:
     """Seconds of one training of each rung at most, cheapest kind first, and why others are left out."""
-    some = np.random.default_rng(seed).permutation(len(part.learn))[:TRIED]
     from .training.baseline import fit_baseline
 
-    few = part.learn.subset(np.sort(some))
+    some = part.learn.subset(np.sort(np.random.default_rng(seed).permutation(len(part.learn))[:TRIED]))
     fit_baseline(["this one", "that other"], [0, 1], 2)  # loads scikit-learn, which is no part of a training
     start = time.perf_counter()
-    fit_baseline(few.texts, labels.index(few.labels or []), len(labels), (few.texts, labels.index(few.labels or [])))
-    seconds = {"linear": (time.perf_counter() - start) * len(part.learn) / len(few)}
+    numbers = labels.index(some.labels or [])
+    fit_baseline(some.texts, numbers, len(labels), (some.texts, numbers))
+    seconds = {"linear": (time.perf_counter() - start) * len(part.learn) / len(some)}
     left_out: dict[str, str] = {}
-    for name in ("small", "static", "frozen", "tuned"):
+    few = ("few",) if len(part.learn) <= FEW_A_CLASS * len(labels) else ()
+    for name in ("small", "static", "frozen", *few, "tuned"):
         missing = _missing(name, seed)
         if missing:
             left_out[name] = missing

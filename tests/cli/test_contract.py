@@ -415,7 +415,7 @@ def test_presets_prints_every_key_of_each(capsys):
     assert err == ""
     data = document(out)
     assert list(data) == ["presets"]
-    assert list(data["presets"]) == ["frozen", "linear", "seed", "small", "static", "tuned"]
+    assert list(data["presets"]) == ["few", "frozen", "linear", "seed", "small", "static", "tuned"]
     for name, values in data["presets"].items():
         assert (set(values), values["preset"]) == (set(KEYS), name)
 

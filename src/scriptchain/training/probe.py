@@ -1,5 +1,7 @@
 """A frozen encoder with a linear head: each text is read once, then the head is a logistic regression.
 
+With `contrastive_steps` the encoder learns from pairs of texts before it is frozen.
+
 Penalty and weights of the classes are chosen by validation macro-F1, as those of the baseline.
 """
 
@@ -13,11 +15,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..config import Config
-from ..data import batches
 from ..model.pipeline import Network
-from ..positions import Positions
 from ..report import Stream
 from .baseline import BALANCES, every_class, fit_regression, validation_scores
+from .contrast import draw_together, vectors_of
 from .loop import Examples, Outcome, accelerator_for
 from .progress import in_turn
 
@@ -39,6 +40,8 @@ def fit_head(
     start = time.perf_counter()
     last = network.head.mlp[-1]
     assert isinstance(last, nn.Linear)
+    if config.contrastive_steps:
+        draw_together(network, train, config, device=device, stream=stream)
     network.to(accelerator_for(device, config.precision).device)
     features = read(network, train, stream)
     held_out = None if validation is None else read(network, validation, None)
@@ -70,11 +73,8 @@ def read(network: Network, examples: Examples, stream: Stream | None) -> NDArray
     network.eval()
     order = np.argsort([len(row) for row in examples.ids], kind="stable")
     features = np.empty((len(order), network.encoder.tokens.embedding_dim))
-    device = next(network.parameters()).device
     with torch.inference_mode():
         for part in in_turn(len(order), AT_ONCE, "the frozen encoder read", stream):
             rows = order[part]
-            ids, mask = (torch.from_numpy(one).to(device) for one in batches.pad([examples.ids[row] for row in rows]))
-            p = Positions.from_mask(mask)
-            features[rows] = network.head.pooling(network.encoder(ids, p), mask).float().cpu().numpy()
+            features[rows] = vectors_of(network, [examples.ids[row] for row in rows]).float().cpu().numpy()
     return features
