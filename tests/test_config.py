@@ -61,6 +61,8 @@ RULES = [
     ("positions_reinjected", 1, "true or false"),
     ("embedding_std", 0, "a number > 0.0"),
     ("embedding_std", 1e7, "a number <= 1000000.0"),
+    ("token_ngrams", -0.1, "a number >= 0.0"),
+    ("token_ngrams", 1e7, "a number <= 1000000.0"),
     ("embedding_norm", "no", "true or false"),
     ("pooling", "median", "one of mean, max, cls, attention"),
     ("head_layers", 3, "a list"),

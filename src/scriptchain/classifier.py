@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,8 @@ class Classifier:
         Without `labels`, `texts` is a frame, a `datasets.Dataset`, rows as dicts or a file, with a column of each.
         Without `validation` a recipe with `patience` holds out a tenth of the texts for it. These also say how sure the
         answers may be: `predict_proba` is scaled by their temperature. With a `teacher`, which is anything that has
-        `predict_proba` and `classes_`, its answers are learned, on `unlabelled` texts too.
+        `predict_proba` and `classes_`, its answers are learned, on `unlabelled` texts too; without one the encoder
+        learns their hidden tokens first.
 
         *Raises*: DataError for rows that cannot be trained on, ConfigError for a config that cannot work,
         DivergedError if the loss is no longer finite, MissingExtraError without the [train] extra.
@@ -115,17 +117,15 @@ class Classifier:
             records, held_out, weights = records.subset(rows), records.subset(held_rows), weights[rows]
         else:
             held_out = None
+        texts = [] if unlabelled is None else from_python(unlabelled, labels_required=False).texts
+        if held_out is not None:
+            texts = [texts[row] for row in without(texts, held_out.texts)]
         lesson = None
-        if unlabelled is not None and teacher is None:
-            raise UsageError("unlabelled must come with a teacher, got it alone", hint="fit(..., teacher=model)")
         if teacher is not None:
             from .training.lesson import lesson as ask
 
-            texts = [] if unlabelled is None else from_python(unlabelled, labels_required=False).texts
-            if held_out is not None:
-                texts = [texts[row] for row in without(texts, held_out.texts)]
-            lesson = ask(teacher, records, texts)
-        self.fit_records(records, validation=held_out, weights=weights, lesson=lesson)
+            lesson, texts = ask(teacher, records, texts), []
+        self.fit_records(records, validation=held_out, weights=weights, lesson=lesson, unlabelled=texts)
         return self
 
     def fit_records(
@@ -135,6 +135,7 @@ class Classifier:
         validation: Records | None = None,
         weights: NDArray[np.float32] | None = None,
         lesson: "Lesson | None" = None,
+        unlabelled: Sequence[str] = (),
         stream: Stream | None = None,
         stop: Callable[[], bool] = lambda: False,
         checkpoints: Path | None = None,
@@ -143,7 +144,8 @@ class Classifier:
     ) -> "Outcome":
         """What `fit` and the command line share: trains on exactly these rows and tells how it went.
 
-        With a `lesson` it is what is learned; `train` are then the rows of it whose labels are known.
+        With a `lesson` it is what is learned; `train` are then the rows of it whose labels are known. The tokens of
+        `unlabelled` texts, and of those to train on, are learned before their labels.
         `checkpoints` is a folder of this run alone: a run goes on from what stands there, and saves itself there
         every so many seconds. With `finish` no further step is taken.
         """
@@ -156,6 +158,8 @@ class Classifier:
             from .training.contrast import with_names
             from .training.estimate import refuse_what_cannot_fit
             from .training.loop import fit
+            from .training.masked import read_first
+            from .training.ngrams import settle, share
             from .training.probe import fit_head
             from .training.seed import seeded
             from .training.start import start_of
@@ -164,6 +168,8 @@ class Classifier:
             raise MissingExtraError(f"training ({error.name})", "train") from None
         if lesson is not None and (config.model == "linear" or config.frozen):
             raise UsageError("a student must learn by steps, got a linear or frozen model", hint="--student small")
+        if unlabelled and config.model == "linear":
+            raise UsageError("unlabelled texts must be read by an encoder, got a linear model", hint="--preset small")
         if config.model == "linear":
             return self._fit_linear(config, labels, train, validation, weights, stream)
         if self.threads is not None:
@@ -173,7 +179,8 @@ class Classifier:
         refuse_what_cannot_fit(config, config.vocab_size, len(labels.names))
         start = start_of(config)
         learned = train if lesson is None else lesson.rows
-        tokenizer = start.tokenizer(learned.texts)
+        read = Records([*learned.texts, *unlabelled], None, [], learned.source)  # whatever teaches anything
+        tokenizer = start.tokenizer(read.texts)
         memory = refuse_what_cannot_fit(config, tokenizer.vocab_size, len(labels.names))
         if lesson is not None and weights is not None:
             weights = np.concatenate([weights, np.ones(len(learned) - len(train), np.float32)])
@@ -189,10 +196,22 @@ class Classifier:
             if stream is not None:
                 count = sum(parameter.numel() for parameter in network.parameters())
                 stream.write(f"{count:,} parameters, about {memory / 2**20:,.0f} MiB of memory at most\n")
-            kept = None
-            if checkpoints is not None and not config.frozen:
-                job = _job(config, tokenizer, learned, validation, weights, lesson)
-                kept = Checkpoints(checkpoints, job, every=EVERY if every is None else every, stream=stream)
+            if config.token_ngrams:
+                share(network, tokenizer, config)
+            kept = before = None
+            if checkpoints is not None:
+                job = _job(config, tokenizer, learned, validation, weights, lesson, unlabelled)
+                made = partial(Checkpoints, every=EVERY if every is None else every, stream=stream)
+                kept = None if config.frozen else made(checkpoints, job)
+                if unlabelled and config.masked_epochs:
+                    before = made(checkpoints.with_name(f"{checkpoints.name}-masked"), job)
+            if unlabelled and config.masked_epochs and not (kept is not None and (kept.begun or finish)):
+                if stream is not None:
+                    stream.write(f"the hidden tokens of {len(read):,} texts are learned first\n")
+                outcome = read_first(network.encoder, tokenizer, read.texts, config, device=self.device, stream=stream,
+                                     stop=stop, checkpoints=before)  # fmt: skip
+                if outcome.interrupted:
+                    return outcome
             if config.frozen:
                 outcome = fit_head(network, examples, config, validation=held_out, device=self.device, stream=stream)
             else:
@@ -200,16 +219,18 @@ class Classifier:
                     network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop,
                     checkpoints=kept, finish=finish,
                 )  # fmt: skip
+            settle(network)
         if validation is not None and not outcome.interrupted:
             truth = labels.index(_required(validation.labels))
             outcome.temperature = scale(network, tokenizer, validation.texts, truth)
-        self._state = Fitted(config, labels, tokenizer, network, train, learned, validation, outcome)
+        self._state = Fitted(config, labels, tokenizer, network, train, read, validation, outcome)
         return outcome
 
     def seconds(self, train: Records) -> float:
         """What `fit_records` on these rows takes at most, foreseen from a few steps; nothing is learned."""
         from .model.pipeline import Network
         from .training.loop import seconds_at_most
+        from .training.ngrams import share
         from .training.seed import seeded
         from .training.start import start_of
 
@@ -217,6 +238,8 @@ class Classifier:
         tokenizer = start_of(config).tokenizer(train.texts)
         with seeded(config.seed):
             network = Network(config, tokenizer.vocab_size, len(labels))
+            if config.token_ngrams:
+                share(network, tokenizer, config)
             examples = _examples(config, tokenizer, labels, train, None, None)
             seconds = seconds_at_most(network, examples, config, self.device)
         if not config.frozen:
@@ -399,6 +422,7 @@ def _job(
     validation: Records | None,
     weights: NDArray[np.float32] | None,
     lesson: "Lesson | None",
+    unlabelled: Sequence[str],
 ) -> dict[str, Any]:
     """What a run that goes on must have in common with the one that stopped, as a checkpoint keeps it."""
 
@@ -411,6 +435,7 @@ def _job(
         "training rows": digest(train),
         "validation rows": digest(validation),
         "weights of the rows": None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
+        "unlabelled texts": hashlib.sha256(json.dumps(list(unlabelled)).encode()).hexdigest(),
         "answers of the teacher": None if lesson is None else hashlib.sha256(lesson.targets.tobytes()).hexdigest(),
         "vocabulary": hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
     }

@@ -28,8 +28,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
     and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
-    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. `init` names whose trained weights are
-    the start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a class together;
+    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. `token_ngrams` is the initial scale of what
+    tokens share with others of like spelling, in units of `embedding_std`, and 0 for nothing. `init` names whose
+    trained weights are the start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a
+    class together; for `masked_epochs` unlabelled texts, where there are any and no teacher, are learned first;
     `layer_decay` lets each layer learn at that share of the rate of the one above.
     A `linear` model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
     """
@@ -41,6 +43,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     init: dict[Literal["backbone", "embeddings"], str] = {}
     frozen: bool = False
     contrastive_steps: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    masked_epochs: Annotated[int, Meta(ge=0, le=1_000_000)] = 3
 
     # tokens
     tokenizer: Literal["word", "bpe", "whole", "wordpiece"] = "bpe"
@@ -67,6 +70,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     positions_shared: bool = False
     positions_reinjected: bool = False
     embedding_std: Positive = 0.05
+    token_ngrams: NonNegative = 0.0
     embedding_norm: bool = False
     pooling: Literal["mean", "max", "cls", "attention"] = "mean"
     head_layers: list[Width] = []

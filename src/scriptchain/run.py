@@ -93,7 +93,8 @@ def train(
 ) -> Report:
     """Trains into the folder `output` and reports the figures of the test split; nothing half done takes that name.
 
-    With a `teacher`, a run folder, its answers are learned, on `unlabelled` texts too.
+    With a `teacher`, a run folder, its answers are learned, on `unlabelled` texts too; without one their hidden tokens
+    are learned first.
     With `repeats`, each of N seeds trains into `seed-K/` and the root is the run of median validation macro-F1.
     Until it is complete everything stands in `OUTPUT-partial`, with a checkpoint every so many seconds: `resume` goes
     on from there, bit for bit, and `finish` ends there, with what was learned so far.
@@ -118,10 +119,12 @@ def train(
             "{train:,} rows to train on, {validation:,} to choose by, {test:,} to score once\n".format(**splits.sizes)
         )
     with _workplace(work, resume, force):
-        taught = None if teacher is None else _lesson(teacher, splits, unlabelled, threads, stream)
+        texts = _unlabelled(unlabelled, splits, stream)
+        taught = None if teacher is None else _lesson(teacher, splits, texts, threads, stream)
         runs: list[dict[str, Any]] = []
         for seed in range(config.seed, config.seed + repeats):
-            job = _Job(work, f"seed-{seed}", str(output / f"seed-{seed}" if repeats > 1 else output), splits, taught)
+            job = _Job(work, f"seed-{seed}", str(output / f"seed-{seed}" if repeats > 1 else output), splits, taught,
+                       texts if teacher is None else [])  # fmt: skip
             if finish and not job.begun:
                 break
             if repeats > 1 and stream is not None:
@@ -155,6 +158,7 @@ class _Job:
     name: str
     splits: Splits
     lesson: "Lesson | None"
+    unlabelled: Sequence[str]
 
     @property
     def folder(self) -> Path:
@@ -166,7 +170,12 @@ class _Job:
 
     @property
     def begun(self) -> bool:
-        return self.folder.exists() or self.checkpoints.exists()
+        return self.folder.exists() or bool(self._left)
+
+    @property
+    def _left(self) -> list[Path]:
+        """The checkpoints of this seed, also those of what came before the labels."""
+        return [*self.work.glob(self.checkpoints.name), *self.work.glob(f"{self.checkpoints.name}-*")]
 
     def train(
         self, config: Config, device: str, threads: int | None, stream: Stream | None, every: float | None, finish: bool
@@ -178,6 +187,7 @@ class _Job:
             outcome = classifier.fit_records(
                 self.splits.train, validation=self.splits.validation, stream=stream, stop=caught,
                 checkpoints=self.checkpoints, every=every, finish=finish, lesson=self.lesson,
+                unlabelled=self.unlabelled,
             )  # fmt: skip
         if outcome.interrupted:
             assert caught.number is not None
@@ -205,12 +215,14 @@ class _Job:
             "training_seconds": outcome.seconds,
             "temperature": outcome.temperature,
             **({} if self.lesson is None else {"distilled": {"unlabelled": len(self.lesson.rows) - rows["train"]}}),
+            **({"masked": {"unlabelled": len(self.unlabelled)}} if self.unlabelled else {}),
             **{key: value for key, value in scored.data.items() if key not in ("model", "rows")},
         }
         title = f"{Path(self.name).name}: {len(self.splits.test):,} test rows, scored once"
         write_report(folder, Report(title, data, scored.body), classifier.config, *classifier.learned_, outcome.history)
         durable.publish(folder, self.folder)
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        for left in self._left:
+            shutil.rmtree(left, ignore_errors=True)
 
     def scored(self, threads: int | None) -> dict[str, Any]:
         """The run's JSON document, with its tables under `body`."""
@@ -218,10 +230,19 @@ class _Job:
         return data | {"body": evaluate(Session(self.folder, threads=threads), self.splits.test, name=self.name).body}
 
 
+def _unlabelled(unlabelled: Records | None, splits: Splits, stream: Stream | None) -> list[str]:
+    """Those that stand neither in the validation nor in the test set."""
+    texts = [] if unlabelled is None else unlabelled.texts
+    kept = without(texts, [*splits.validation.texts, *splits.test.texts])
+    if stream is not None and len(kept) < len(texts):
+        stream.write(f"{len(texts) - len(kept):,} unlabelled texts are left out: they stand in validation or test\n")
+    return [texts[row] for row in kept]
+
+
 def _lesson(
-    teacher: Path, splits: Splits, unlabelled: Records | None, threads: int | None, stream: Stream | None
+    teacher: Path, splits: Splits, unlabelled: Sequence[str], threads: int | None, stream: Stream | None
 ) -> "Lesson":
-    """The teacher's answers to the training rows, and to the unlabelled texts that stand in no other set.
+    """The teacher's answers to the training rows, and to the unlabelled texts.
 
     *Raises*: DataError if the teacher learned from test rows, or knows other classes.
     """
@@ -233,12 +254,8 @@ def _lesson(
             f"the teacher must not have learned from the test rows, got {seen:,} that stand in its training set",
             hint="the file, --seed, --validation and --test that it was trained with",
         )
-    texts = [] if unlabelled is None else unlabelled.texts
-    kept = without(texts, [*splits.validation.texts, *splits.test.texts])
-    if stream is not None and len(kept) < len(texts):
-        stream.write(f"{len(texts) - len(kept):,} unlabelled texts are left out: they stand in validation or test\n")
     model = Classifier.from_pretrained(teacher, threads=threads)
-    return lesson(model, splits.train, [texts[row] for row in kept], stream)
+    return lesson(model, splits.train, unlabelled, stream)
 
 
 def _already_finished(output: Path, work: Path) -> Report:

@@ -62,12 +62,6 @@ def test_what_does_not_answer_is_no_teacher():
     assert str(caught.value) == "teacher must have predict_proba and classes_, got str"
 
 
-def test_unlabelled_texts_are_not_dropped_in_silence():
-    with pytest.raises(UsageError) as caught:
-        Classifier("seed").fit(["a", "b"], ["yes", "no"], unlabelled=["c"])
-    assert str(caught.value) == "unlabelled must come with a teacher, got it alone; hint: fit(..., teacher=model)"
-
-
 def test_progress_tells_rate_and_time_left(capsys, monkeypatch):
     monkeypatch.setattr(progress, "SILENT", -1.0)
     lesson(Rule(), ROWS, [f"text {number}" for number in range(1100)], sys.stderr)
@@ -147,12 +141,6 @@ def test_unlabelled_texts_of_the_test_are_left_out_and_told(teacher, tmp_path, c
     err = capsys.readouterr().err
     assert "1 unlabelled texts are left out: they stand in validation or test\n" in err
     assert '"unlabelled": 1' in (tmp_path / "run" / "report.json").read_text("utf-8")
-
-
-def test_unlabelled_texts_without_a_teacher_are_refused(tmp_path, capsys):
-    assert refusal(tmp_path, capsys, "train", "emotions", "--unlabelled", "x.csv", "--output", tmp_path / "run") == (
-        2, "--unlabelled must come with --teacher, got it alone; hint: --teacher DIR"
-    )  # fmt: skip
 
 
 def test_an_unlabelled_file_without_texts_is_refused(teacher, tmp_path, capsys):

@@ -31,7 +31,8 @@ TestFile = Annotated[
     str | None, typer.Option("--test", metavar="FILE", help="Rows to score once; else a tenth of FILE.")
 ]
 UnlabelledFile = Annotated[
-    str | None, typer.Option("--unlabelled", metavar="FILE", help="More texts, for the teacher to answer.")
+    str | None,
+    typer.Option("--unlabelled", metavar="FILE", help="More texts, for the teacher or hidden tokens."),
 ]
 OutputFolder = Annotated[
     Path | None, typer.Option("--output", metavar="DIR", help="The run folder; by default runs/<name of FILE>.")

@@ -118,8 +118,6 @@ def train(
             f"depth {depth}: residual_scale {resolved.residual_scale:.3g}, learning_rate {resolved.learning_rate:.3g}, "
             f"warmup {resolved.warmup:.3g}\n"
         )
-    if unlabelled is not None and teacher is None and not auto:
-        raise UsageError("--unlabelled must come with --teacher, got it alone", hint="--teacher DIR")
     options = {"text_column": text_column, "label_column": label_column, "encoding": encoding, "on_bad_row": on_bad_row}
     rows, held_out, scored = (None if name is None else read(name, **options) for name in (file, validation, test))
     assert rows is not None

@@ -19,10 +19,12 @@ def _made_of(config: Config, kept_epoch: int) -> str:
     )
 
 
-def _taught(distilled: Mapping[str, Any] | None) -> str:
-    if distilled is None:
-        return ""
-    return f", on the answers of a teacher, to {distilled['unlabelled']:,} unlabelled texts too"
+def _taught(data: Mapping[str, Any]) -> str:
+    if "distilled" in data:
+        return f", on the answers of a teacher, to {data['distilled']['unlabelled']:,} unlabelled texts too"
+    if "masked" in data:
+        return f", on the hidden tokens of {data['masked']['unlabelled']:,} unlabelled texts first"
+    return ""
 
 
 def render(data: Mapping[str, Any], config: Config, parameters: int) -> str:
@@ -54,7 +56,7 @@ Shuffling the words of each text costs {data["data_needs_order"]["value"]:.1f} p
 ## Training
 
 {rows["train"]:,} training rows, {rows["validation"]:,} validation rows. Preset `{config.preset}`, seed {config.seed}, \
-{_made_of(config, data["kept_epoch"])}, {parameters:,} parameters{_taught(data.get("distilled"))}. Logits are divided \
+{_made_of(config, data["kept_epoch"])}, {parameters:,} parameters{_taught(data)}. Logits are divided \
 by {data["temperature"]:.2f}, the temperature of the validation rows, folded into the weights. \
 All settings are in `config.json`.
 

@@ -40,6 +40,11 @@ class Checkpoints:
         folder.mkdir(parents=True, exist_ok=True)
         durable.sweep(folder)
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is anything to go on from."""
+        return bool(self._files())
+
     def due(self) -> bool:
         """Whether it is time for the next one."""
         return time.monotonic() - self._last >= (max(self._every, self._cost / SHARE) if self._every else 0.0)

@@ -1,0 +1,67 @@
+"""Masked-token training: the encoder learns to read the user's own texts before it learns their labels.
+
+*Source*: Devlin et al. 2019, arXiv 1810.04805; Gururangan et al. 2020, arXiv 2004.10964, for the texts of the task.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ..config import Config, replace
+from ..data.batches import Batch
+from ..data.tokenizer import CLS, MASK, Tokenizer, special
+from ..model.encoder import Encoder
+from ..positions import Positions
+from .loop import Outcome, fit
+
+SHARE = 0.15  # of the tokens of a text are hidden
+
+
+class MaskedModel(nn.Module):
+    """The encoder with a head that names tokens: a layer, then the product with the vocabulary's own vectors."""
+
+    def __init__(self, encoder: Encoder, config: Config):
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(
+            nn.Linear(config.d_model, config.d_model), nn.GELU(), nn.LayerNorm(config.d_model, config.norm_eps)
+        )
+        self.bias = nn.Parameter(torch.zeros(encoder.tokens.num_embeddings))
+
+    def forward(self, ids: Tensor, mask: Tensor, hidden: Tensor) -> Tensor:
+        """Logits `(hidden tokens, V)` of `(B, L)` ids, where `hidden` `(B, L)` says so."""
+        stream = self.encoder(ids, Positions.from_mask(mask, special=ids == CLS))
+        return self.head(stream[hidden]) @ self.encoder.tokens.weight.T + self.bias
+
+
+@dataclass(frozen=True)
+class MaskedTexts:
+    """Token ids of each text, of which those from `first` on may be hidden: other ones in every batch."""
+
+    ids: list[NDArray[np.int64]]
+    first: int
+    lines: Sequence[int] = ()
+
+    def loss(self, network: nn.Module, batch: Batch, config: Config, accelerator: Any) -> tuple[Tensor, float]:
+        """The mean loss of the hidden tokens, and the share of them that was named right, in rows."""
+        ids, mask = (torch.from_numpy(one).to(accelerator.device) for one in (batch.ids, batch.mask))
+        hidden = (torch.rand(ids.shape, device=ids.device) < SHARE) & mask & (ids >= self.first)
+        with accelerator.autocast():
+            logits = network(ids.masked_fill(hidden, MASK), mask, hidden).float()
+        count = max(1, len(logits))  # a batch of short texts may hide nothing
+        right = float((logits.argmax(1) == ids[hidden]).sum()) / count * len(batch.rows)
+        return cross_entropy(logits, ids[hidden], reduction="sum") / count, right
+
+
+def read_first(encoder: Encoder, tokenizer: Tokenizer, texts: Sequence[str], config: Config, **options: Any) -> Outcome:
+    """Trains the encoder in place for `masked_epochs`; `options` as those of `loop.fit`, which this is but for the
+    head, that goes, and for what belongs to labels: no epoch is kept or averaged."""
+    settled = replace(config, epochs=config.masked_epochs, patience=0, weight_average=0.0, layer_decay=1.0)
+    data = MaskedTexts(tokenizer.encode(texts).ids, len(special(config.tokenizer)))
+    return fit(MaskedModel(encoder, config), data, settled, **options)
