@@ -18,6 +18,8 @@ RULES = [
     ("frozen", 1, "true or false"),
     ("contrastive_steps", -1, "an integer >= 0"),
     ("contrastive_steps", 1_000_001, "an integer <= 1000000"),
+    ("masked_epochs", -1, "an integer >= 0"),
+    ("masked_epochs", 1_000_001, "an integer <= 1000000"),
     ("model", "tree", "one of encoder, linear"),
     ("init", "a", "a table"),
     ("init", {"weights": "a"}, "one of backbone, embeddings"),
