@@ -196,8 +196,7 @@ class Classifier:
             if stream is not None:
                 count = sum(parameter.numel() for parameter in network.parameters())
                 stream.write(f"{count:,} parameters, about {memory / 2**20:,.0f} MiB of memory at most\n")
-            if config.token_ngrams:
-                share(network, tokenizer, config)
+            share(network, tokenizer, config)
             kept = before = None
             if checkpoints is not None:
                 job = _job(config, tokenizer, learned, validation, weights, lesson, unlabelled)
@@ -238,8 +237,7 @@ class Classifier:
         tokenizer = start_of(config).tokenizer(train.texts)
         with seeded(config.seed):
             network = Network(config, tokenizer.vocab_size, len(labels))
-            if config.token_ngrams:
-                share(network, tokenizer, config)
+            share(network, tokenizer, config)
             examples = _examples(config, tokenizer, labels, train, None, None)
             seconds = seconds_at_most(network, examples, config, self.device)
         if not config.frozen:

@@ -45,9 +45,10 @@ class Ngrams(nn.Module):
 
 
 def share(network: Network, tokenizer: Tokenizer, config: Config) -> None:
-    """From now on the n-grams learn beside the tokens."""
-    std = config.token_ngrams * config.embedding_std
-    ngrams = Ngrams(tokenizer.spellings(), config.d_model, std)
+    """From now on the n-grams learn beside the tokens, where `token_ngrams` is not 0."""
+    if not config.token_ngrams:
+        return
+    ngrams = Ngrams(tokenizer.spellings(), config.d_model, config.token_ngrams * config.embedding_std)
     if len(ngrams.table):
         parametrize.register_parametrization(network.encoder.tokens, "weight", ngrams)
 
