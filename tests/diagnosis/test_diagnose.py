@@ -85,6 +85,7 @@ def test_depths_are_trained_only_within_a_budget(tiny_data):
     assert [one["depth"] for one in found["curves"]["points"]] == [1, 2]
 
 
+@pytest.mark.slow  # trials/test_trials.py takes a cure from plan to report in every run
 def test_a_cure_is_tried_and_told(tiny_data):
     lines = []
     found = diagnose("small", rows=read(tiny_data), settings=TINY, cure=True, texts=48, progress=lines.append)

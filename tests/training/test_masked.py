@@ -130,11 +130,21 @@ class Kills(io.StringIO):
         return super().write(text)
 
 
+@pytest.fixture(scope="module")
+def job() -> tuple:
+    return read("emotions"), config.resolve("small", overrides=OVERRIDES), from_python([*PAIRS, *PAIRS])
+
+
+@pytest.fixture(scope="module")
+def unbroken(job, tmp_path_factory) -> bytes:
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    train(job[0], job[1], folder, unlabelled=job[2], device="cpu")
+    return (folder / "model.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize("masked", [True, False], ids=["at hidden tokens", "at labels"])
-def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(masked, tmp_path):
-    settled, labelled = config.resolve("small", overrides=OVERRIDES), read("emotions")
-    more = from_python([*PAIRS, *PAIRS])
-    train(labelled, settled, tmp_path / "unbroken", unlabelled=more, device="cpu")
+def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(masked, job, unbroken, tmp_path):
+    labelled, settled, more = job
     with pytest.raises(Interrupted):
         train(labelled, settled, tmp_path / "run", unlabelled=more, device="cpu", stream=Kills(masked))
     with pytest.raises(UsageError, match="must be free, got an unfinished run"):
@@ -142,6 +152,5 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(masked, tmp_path):
     told = io.StringIO()
     train(labelled, settled, tmp_path / "run", unlabelled=more, device="cpu", resume=True, stream=told)
     assert told.getvalue().count("goes on behind step") == 1
-    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("unbroken", "run"))
-    assert one == other
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "unbroken"]
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == unbroken
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
