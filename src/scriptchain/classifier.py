@@ -100,8 +100,8 @@ class Classifier:
         Without `labels`, `texts` is a frame, a `datasets.Dataset`, rows as dicts or a file, with a column of each.
         Without `validation` a recipe with `patience` holds out a tenth of the texts for it. These also say how sure the
         answers may be: `predict_proba` is scaled by their temperature. With a `teacher`, which is anything that has
-        `predict_proba` and `classes_`, its answers are learned, on `unlabelled` texts too; without one the encoder
-        learns their hidden tokens first.
+        `predict_proba` and `classes_`, its answers are learned, on `unlabelled` texts too; with
+        `masked_epochs` and without one their hidden tokens are learned first.
 
         *Raises*: DataError for rows that cannot be trained on, ConfigError for a config that cannot work,
         DivergedError if the loss is no longer finite, MissingExtraError without the [train] extra.
@@ -170,6 +170,9 @@ class Classifier:
             raise UsageError("a student must learn by steps, got a linear or frozen model", hint="--student small")
         if unlabelled and config.model == "linear":
             raise UsageError("unlabelled texts must be read by an encoder, got a linear model", hint="--preset small")
+        if unlabelled and not config.masked_epochs:
+            raise UsageError("unlabelled texts must have a teacher or masked_epochs, got neither",
+                             hint="--teacher DIR, or --set masked_epochs=3")  # fmt: skip
         if config.model == "linear":
             return self._fit_linear(config, labels, train, validation, weights, stream)
         if self.threads is not None:
@@ -202,9 +205,9 @@ class Classifier:
                 job = _job(config, tokenizer, learned, validation, weights, lesson, unlabelled)
                 made = partial(Checkpoints, every=EVERY if every is None else every, stream=stream)
                 kept = None if config.frozen else made(checkpoints, job)
-                if unlabelled and config.masked_epochs:
+                if unlabelled:
                     before = made(checkpoints.with_name(f"{checkpoints.name}-masked"), job)
-            if unlabelled and config.masked_epochs and not (kept is not None and (kept.begun or finish)):
+            if unlabelled and not (kept is not None and (kept.begun or finish)):
                 if stream is not None:
                     stream.write(f"the hidden tokens of {len(read):,} texts are learned first\n")
                 outcome = read_first(network.encoder, tokenizer, read.texts, config, device=self.device, stream=stream,

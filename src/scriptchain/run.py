@@ -93,8 +93,8 @@ def train(
 ) -> Report:
     """Trains into the folder `output` and reports the figures of the test split; nothing half done takes that name.
 
-    With a `teacher`, a run folder, its answers are learned, on `unlabelled` texts too; without one their hidden tokens
-    are learned first.
+    With a `teacher`, a run folder, its answers are learned, on `unlabelled` texts too; with `masked_epochs` and without
+    one their hidden tokens are learned first.
     With `repeats`, each of N seeds trains into `seed-K/` and the root is the run of median validation macro-F1.
     Until it is complete everything stands in `OUTPUT-partial`, with a checkpoint every so many seconds: `resume` goes
     on from there, bit for bit, and `finish` ends there, with what was learned so far.

@@ -22,6 +22,7 @@ from scriptchain.training.loop import accelerator_for
 from scriptchain.training.masked import MaskedModel, MaskedTexts, read_first
 from scriptchain.training.seed import seeded
 
+from ..refusals import refusal
 from ..tiny import TINY
 
 # Each first word has its second: what is hidden can be known from what is not.
@@ -86,7 +87,7 @@ def test_what_goes_together_is_learned():
 def test_words_of_unlabelled_texts_are_known_and_teach_the_encoder():
     labelled = from_python(["good day", "bad day"] * 8, ["yes", "no"] * 8)
     values = OVERRIDES | {"tokenizer": "word", "min_frequency": 1, "epochs": 1}
-    models = [Classifier("small", **values | {"masked_epochs": epochs}) for epochs in (0, 2, 2)]
+    models = [Classifier("small", **values | {"masked_epochs": epochs}) for epochs in (1, 2, 2)]
     for model in models:
         model.fit_records(labelled, unlabelled=["splendid night"] * 16)
     plain, one, again = (model.predict_proba(["a good day", "splendid night"]) for model in models)
@@ -94,6 +95,16 @@ def test_words_of_unlabelled_texts_are_known_and_teach_the_encoder():
     assert np.abs(one - plain).max() > 1e-4
     known = [model.predict_proba(["splendid", "night", "unheard"]) for model in models]
     assert all(len(np.unique(rows, axis=0)) == 3 for rows in known)  # two words, and one that is [UNK]
+
+
+def test_texts_that_nobody_asked_to_be_learned_are_refused(tmp_path, capsys):
+    more = tmp_path / "more.txt"
+    more.write_text("one text\n", encoding="utf-8")
+    line = "unlabelled texts must have a teacher or masked_epochs, got neither"
+    line += "; hint: --teacher DIR, or --set masked_epochs=3"
+    assert refusal(
+        tmp_path, capsys, "train", "emotions", "--unlabelled", more, "--quiet", "--output", tmp_path / "run"
+    ) == (2, line)
 
 
 def test_a_linear_model_has_no_use_for_them():
@@ -107,6 +118,7 @@ def test_a_run_says_how_many_and_leaves_out_those_of_the_test(tmp_path, capsys):
     more, output = tmp_path / "more.csv", tmp_path / "run"
     more.write_text(f'text\n"{splits.test.texts[0].upper()}"\nsomething else\n', encoding="utf-8")
     settings = [word for setting in TINY for word in ("--set", setting)]
+    settings += ["--set", "masked_epochs=1"]
     assert run(["train", "emotions", "--unlabelled", str(more), "--output", str(output), *settings]) == 0
     err = capsys.readouterr().err
     assert "1 unlabelled texts are left out: they stand in validation or test\n" in err
