@@ -496,13 +496,13 @@ def raising(error: BaseException):
     ],
 )  # fmt: skip
 def test_what_nobody_foresaw_is_one_line_too(error, code, message, refused, monkeypatch):
-    monkeypatch.setattr("scriptchain.runtime.session.Session.probabilities", raising(error))
+    monkeypatch.setattr("scriptchain.runtime.session.Session.logits", raising(error))
     assert refused("predict", "model", "text") == (code, message)
     assert refused("predict", "model", "text", "--output", "out.csv") == (code, message)
 
 
 def test_debug_shows_the_traceback_wherever_it_stands(here, monkeypatch):
-    monkeypatch.setattr("scriptchain.runtime.session.Session.probabilities", raising(ZeroDivisionError("why")))
+    monkeypatch.setattr("scriptchain.runtime.session.Session.logits", raising(ZeroDivisionError("why")))
     for arguments in (["--debug", "predict", "model", "text"], ["predict", "model", "text", "--debug"]):
         monkeypatch.setattr(sys, "argv", ["scriptchain", *arguments])
         with pytest.raises(ZeroDivisionError, match=r"^why$"):

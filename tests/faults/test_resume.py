@@ -90,13 +90,13 @@ def test_t2_checkpoints_change_nothing(tmp_path, unbroken):
 
 def test_t11_no_row_is_seen_twice_or_missed(tmp_path, monkeypatch):
     seen: list[list[int]] = []
-    real = loop._forward
+    real = loop.Examples.loss
 
-    def noting(network, batch, *rest):
+    def noting(examples, network, batch, *rest):
         seen.append(batch.rows.tolist())
-        return real(network, batch, *rest)
+        return real(examples, network, batch, *rest)
 
-    monkeypatch.setattr(loop, "_forward", noting)
+    monkeypatch.setattr(loop.Examples, "loss", noting)
     run(None)
     whole = seen.copy()
     seen.clear()
@@ -124,7 +124,7 @@ def test_t12_a_break_before_the_first_step_begins_at_the_beginning(tmp_path, unb
 
 def test_t12_after_the_end_no_step_is_taken(tmp_path, unbroken, monkeypatch):
     run(tmp_path)
-    monkeypatch.setattr(loop, "_forward", None)
+    monkeypatch.setattr(loop, "_step", None)
     assert result(*run(tmp_path)) == unbroken
 
 
@@ -207,7 +207,7 @@ def test_t9_nothing_is_removed_for_one_that_does_not_read_back(tmp_path, monkeyp
 
 @pytest.mark.parametrize("what", ["loss", "gradient's norm"])
 def test_t10_nothing_that_is_not_finite_is_learned_or_saved(what, tmp_path, monkeypatch):
-    real_forward, calls = loop._forward, []
+    real, calls = loop.Examples.loss, []
 
     class Spoils(torch.autograd.Function):
         """Passes the loss on, and gives it a gradient that is no number."""
@@ -221,13 +221,13 @@ def test_t10_nothing_that_is_not_finite_is_learned_or_saved(what, tmp_path, monk
             return gradient * float("nan")
 
     def spoiled(*arguments):
-        loss, logits, labels = real_forward(*arguments)
+        loss, right = real(*arguments)
         calls.append(1)
         if len(calls) < 8:
-            return loss, logits, labels
-        return (loss * float("inf") if what == "loss" else Spoils.apply(loss)), logits, labels
+            return loss, right
+        return (loss * float("inf") if what == "loss" else Spoils.apply(loss)), right
 
-    monkeypatch.setattr(loop, "_forward", spoiled)
+    monkeypatch.setattr(loop.Examples, "loss", spoiled)
     with pytest.raises(DivergedError) as caught:
         run(tmp_path)
     assert re.fullmatch(

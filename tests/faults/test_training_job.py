@@ -185,7 +185,7 @@ def test_t5_a_folder_that_is_deleted_meanwhile_is_named(tmp_path):
 def test_t6_t7_a_signal_is_followed_by_a_checkpoint(number, code, moment, tmp_path, monkeypatch, tiny_run):
     """The handler only takes a note, whatever the run is doing."""
     owner, name = {
-        "in an epoch": (loop, "_forward"), "while scoring": (loop, "validate"), "while saving": (durable, "write"),
+        "in an epoch": (loop.Examples, "loss"), "while scoring": (loop, "validate"), "while saving": (durable, "write"),
     }[moment]  # fmt: skip
     real, calls = getattr(owner, name), []
 
@@ -228,7 +228,7 @@ def test_t6_t7_a_second_signal_stops_at_once_and_spoils_nothing(tmp_path, monkey
 
 
 def test_t14_memory_that_ends_names_a_smaller_batch(tmp_path, monkeypatch):
-    real, calls = loop._forward, []
+    real, calls = loop.Examples.loss, []
 
     def hungry(*arguments):
         calls.append(1)
@@ -236,7 +236,7 @@ def test_t14_memory_that_ends_names_a_smaller_batch(tmp_path, monkeypatch):
             torch.empty(2**50)  # the allocator's own words
         return real(*arguments)
 
-    monkeypatch.setattr(loop, "_forward", hungry)
+    monkeypatch.setattr(loop.Examples, "loss", hungry)
     with pytest.raises(ResourceError) as caught:
         trained(tmp_path / "run", checkpoint_every=0.0)
     assert str(caught.value) == (
