@@ -121,8 +121,12 @@ def recipe(name: str, seed: int) -> configs.Config:
 def climb(
     splits: Splits, limits: Limits, unlabelled: Sequence[str] = (), *, seed: int = 0, device: str = "auto",
     threads: int | None = None, stream: Stream | None = None,
+    watch: Callable[[str, Sequence[Classifier]], object] = lambda name, models: None,
 ) -> tuple[Report, str]:  # fmt: skip
-    """Every rung's figures, and the name of the one to ship; nothing is learned from or scored on the test rows."""
+    """Every rung's figures, and the name of the one to ship; nothing is learned from or scored on the test rows.
+
+    `watch` is shown each rung's name and models, one a fold, and has no say.
+    """
     begun = time.perf_counter()
     parts, labels = _parts(splits, seed), Labels.from_names(splits.train.labels or [])
     truth = np.concatenate([labels.index(part.score.labels or []) for part in parts])
@@ -156,6 +160,7 @@ def climb(
                 seconds += time.perf_counter() - start
             if name == "tuned":
                 teachers = models
+            watch(name, models)
             rungs.append(_measured(name, models, parts, labels, truth, seconds / len(parts)))
             say(f"{name}: macro-F1 {with_interval(rungs[-1].score)}")
     chosen, verdict = choose(rungs, truth, len(labels), limits)
