@@ -26,14 +26,12 @@ def main() -> None:
     parser.add_argument("--presets", default="linear,frozen,few")
     parser.add_argument("--a-class", default="8,64")
     parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--set", action="append", default=[], dest="settings", help="of `few`: KEY=NUMBER")
-    parser.add_argument("--part", default="test", help="what is scored: test, or validation to choose by")
     told = parser.parse_args()
     print(machine(), flush=True)
     for name in told.sets:
         files = [read(told.folder / name / f"{part}.csv") for part in ("train", "validation", "test")]
         splits = make_splits(*files, seed=0)
-        rows, scored = splits.train, getattr(splits, told.part)
+        rows, scored = splits.train, splits.test
         labels = Labels.from_names(rows.labels or [])
         classes, truth = labels.index(rows.labels or []), labels.index(scored.labels or [])
         for count in map(int, told.a_class.split(",")):
@@ -44,10 +42,7 @@ def main() -> None:
                 drawn = rows.subset(np.concatenate(few))
                 for preset in told.presets.split(","):
                     start = time.process_time()
-                    keys = {key: float(value) if "." in value or "e" in value else int(value)
-                            for key, value in (one.split("=") for one in told.settings)}  # fmt: skip
-                    recipe = keys if preset == "few" else {}
-                    model = Classifier(preset, device="cpu", threads=1, seed=draw, **recipe)
+                    model = Classifier(preset, device="cpu", threads=1, seed=draw)
                     model.fit_records(drawn)
                     spent = time.process_time() - start
                     cells = confusion(truth, model.logits(scored.texts).argmax(1), len(labels))

@@ -1,4 +1,4 @@
-"""What `--preset auto` would ship, and what that costs against the best rung: its climb, then each rung on the test file.
+"""What `--preset auto` would ship, and what that costs against the best rung: a climb, then each rung on the test file.
 
 usage: python benchmarks/ladder.py FOLDER [--budget SECONDS] [--seed N] SET ...
 FOLDER holds SET/train.csv, validation.csv, test.csv (text,label). The climb never sees the test file; the models of its

@@ -1,8 +1,6 @@
 """The facade: one estimator with scikit-learn's names that trains, answers, saves and loads."""
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,18 +16,18 @@ from .config import Config
 from .data.labels import Labels
 from .data.records import Records, from_python, read
 from .data.splits import split, without
-from .data.tokenizer import Tokenizer
 from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, ResourceError, UsageError
 from .fitted import Fitted, FittedLinear, numbered
 from .report import Report, Stream, duration
 from .runtime import bundle
-from .runtime.evaluation import evaluate, held_out
+from .runtime.evaluation import evaluate
 from .runtime.session import Logits, Session, softmax
+from .scoring.familiarity import required
 
 if TYPE_CHECKING:
     from .model.pipeline import Network
     from .training.lesson import Lesson
-    from .training.loop import Examples, Outcome
+    from .training.loop import Outcome
 
 
 class Classifier:
@@ -101,7 +99,7 @@ class Classifier:
         Without `validation` a recipe with `patience` holds out a tenth of the texts for it. These also say how sure the
         answers may be: `predict_proba` is scaled by their temperature. With a `teacher`, which is anything that has
         `predict_proba` and `classes_`, its answers are learned, on `unlabelled` texts too; with
-        `masked_epochs` and without one their hidden tokens are learned first.
+        `masked_epochs` the hidden tokens of all texts are learned first.
 
         *Raises*: DataError for rows that cannot be trained on, ConfigError for a config that cannot work,
         DivergedError if the loss is no longer finite, MissingExtraError without the [train] extra.
@@ -144,8 +142,8 @@ class Classifier:
     ) -> "Outcome":
         """What `fit` and the command line share: trains on exactly these rows and tells how it went.
 
-        With a `lesson` it is what is learned; `train` are then the rows of it whose labels are known. The tokens of
-        `unlabelled` texts, and of those to train on, are learned before their labels.
+        With a `lesson` it is what is learned; `train` are then the rows of it whose labels are known. `unlabelled`
+        texts are others, whose hidden tokens are learned.
         `checkpoints` is a folder of this run alone: a run goes on from what stands there, and saves itself there
         every so many seconds. With `finish` no further step is taken.
         """
@@ -161,6 +159,7 @@ class Classifier:
             from .training.masked import read_first
             from .training.ngrams import settle, share
             from .training.probe import fit_head
+            from .training.rows import examples_of, job_of
             from .training.seed import seeded
             from .training.start import start_of
             from .training.temperature import scale
@@ -187,12 +186,12 @@ class Classifier:
         memory = refuse_what_cannot_fit(config, tokenizer.vocab_size, len(labels.names))
         if lesson is not None and weights is not None:
             weights = np.concatenate([weights, np.ones(len(learned) - len(train), np.float32)])
-        examples = _examples(config, tokenizer, labels, learned, weights, stream)
+        examples = examples_of(config, tokenizer, labels, learned, weights, stream)
         if config.contrastive_steps:
             examples = with_names(examples, labels.names, tokenizer)
         if lesson is not None:
             examples = dataclasses.replace(examples, targets=lesson.targets)
-        held_out = None if validation is None else _examples(config, tokenizer, labels, validation, None, None)
+        held_out = None if validation is None else examples_of(config, tokenizer, labels, validation)
         with seeded(config.seed):
             network = Network(config, tokenizer.vocab_size, len(labels.names))
             start.fill(network, tokenizer)
@@ -202,12 +201,11 @@ class Classifier:
             share(network, tokenizer, config)
             kept = before = None
             if checkpoints is not None:
-                job = _job(config, tokenizer, learned, validation, weights, lesson, unlabelled)
-                made = partial(Checkpoints, every=EVERY if every is None else every, stream=stream)
-                kept = None if config.frozen else made(checkpoints, job)
-                if unlabelled:
-                    before = made(checkpoints.with_name(f"{checkpoints.name}-masked"), job)
-            if unlabelled and not (kept is not None and (kept.begun or finish)):
+                job = job_of(config, tokenizer, learned, validation, weights, lesson, unlabelled)
+                made = partial(Checkpoints, job=job, every=EVERY if every is None else every, stream=stream)
+                kept = None if config.frozen else made(checkpoints)
+                before = made(checkpoints / "masked") if config.masked_epochs else None
+            if config.masked_epochs and not (kept is not None and (kept.begun or finish)):
                 if stream is not None:
                     stream.write(f"the hidden tokens of {len(read):,} texts are learned first\n")
                 outcome = read_first(network.encoder, tokenizer, read.texts, config, device=self.device, stream=stream,
@@ -233,6 +231,7 @@ class Classifier:
         from .model.pipeline import Network
         from .training.loop import seconds_at_most
         from .training.ngrams import share
+        from .training.rows import examples_of
         from .training.seed import seeded
         from .training.start import start_of
 
@@ -241,7 +240,7 @@ class Classifier:
         with seeded(config.seed):
             network = Network(config, tokenizer.vocab_size, len(labels))
             share(network, tokenizer, config)
-            examples = _examples(config, tokenizer, labels, train, None, None)
+            examples = examples_of(config, tokenizer, labels, train)
             seconds = seconds_at_most(network, examples, config, self.device)
         if not config.frozen:
             return seconds
@@ -254,10 +253,11 @@ class Classifier:
         weights: NDArray[np.float32] | None, stream: Stream | None,
     ) -> "Outcome":  # fmt: skip
         from .training.baseline import fit_model
+        from .training.rows import class_weights
 
         rows = numbered(labels, train)
         each = np.ones(len(train), np.float32) if weights is None else weights
-        each = each * _class_weights(config, labels, rows[1])[rows[1]]
+        each = each * class_weights(config, labels, rows[1])[rows[1]]
         held_out = None if validation is None else numbered(labels, validation)
         linear, outcome = fit_model(*rows, len(labels.names), held_out, each, seed=config.seed)
         if stream is not None:
@@ -322,7 +322,7 @@ class Classifier:
         *Raises*: UsageError for a model that was trained without validation texts.
         """
         some, model = from_python(texts, labels_required=False).texts, self._fitted
-        return held_out(model)(model.logits(some), model.surprise(some))
+        return required(model.held_out)(model.logits(some), model.surprise(some))
 
     def score(self, texts: Any, labels: Any = None) -> float:
         """Accuracy in 0..1."""
@@ -397,62 +397,6 @@ class Classifier:
 
 def _records(texts: Any, labels: Any) -> Records:
     return read(texts) if labels is None else from_python(texts, labels, labels_required=True)
-
-
-def _examples(
-    config: Config, tokenizer: Tokenizer, labels: Labels, records: Records, weights: NDArray[np.float32] | None,
-    stream: Stream | None,
-) -> "Examples":  # fmt: skip
-    from .training.loop import Examples
-
-    encoded = tokenizer.encode(records.texts)
-    cut = int(encoded.truncated.sum())
-    if cut and stream is not None:
-        stream.write(
-            f"{cut:,} of {len(records):,} training texts are longer than {config.max_seq_len} tokens and are cut\n"
-        )
-    numbers = labels.index(_required(records.labels))
-    each = np.ones(len(records), np.float32) if weights is None else weights
-    return Examples(encoded.ids, numbers, each * _class_weights(config, labels, numbers)[numbers], records.lines)
-
-
-def _job(
-    config: Config,
-    tokenizer: Tokenizer,
-    train: Records,
-    validation: Records | None,
-    weights: NDArray[np.float32] | None,
-    lesson: "Lesson | None",
-    unlabelled: Sequence[str],
-) -> dict[str, Any]:
-    """What a run that goes on must have in common with the one that stopped, as a checkpoint keeps it."""
-
-    def digest(records: Records | None) -> str:
-        rows = [] if records is None else [records.texts, records.labels]
-        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-
-    return {
-        "config": configs.to_dict(config),
-        "training rows": digest(train),
-        "validation rows": digest(validation),
-        "weights of the rows": None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
-        "unlabelled texts": hashlib.sha256(json.dumps(list(unlabelled)).encode()).hexdigest(),
-        "answers of the teacher": None if lesson is None else hashlib.sha256(lesson.targets.tobytes()).hexdigest(),
-        "vocabulary": hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
-    }
-
-
-def _class_weights(config: Config, labels: Labels, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
-    if config.class_weights is None:
-        return np.ones(len(labels.names), np.float32)
-    if config.class_weights == "balanced":
-        counts = np.bincount(numbers, minlength=len(labels.names))
-        return (len(numbers) / (len(labels.names) * np.maximum(1, counts))).astype(np.float32)
-    unknown = sorted(set(config.class_weights) - set(labels.names))
-    if unknown:
-        raise ConfigError(f"class_weights must name classes of the data, got {unknown[0]!r}",
-                          hint=f"the classes are {', '.join(labels.names[:20])}")  # fmt: skip
-    return np.array([config.class_weights.get(name, 1.0) for name in labels.names], np.float32)
 
 
 def _check_classes(config: Config, labels: Labels) -> None:

@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,8 +93,8 @@ def train(
 ) -> Report:
     """Trains into the folder `output` and reports the figures of the test split; nothing half done takes that name.
 
-    With a `teacher`, a run folder, its answers are learned, on `unlabelled` texts too; with `masked_epochs` and without
-    one their hidden tokens are learned first.
+    With a `teacher`, a run folder, its answers are learned, on `unlabelled` texts too; with `masked_epochs` the hidden
+    tokens of all texts are learned first.
     With `repeats`, each of N seeds trains into `seed-K/` and the root is the run of median validation macro-F1.
     Until it is complete everything stands in `OUTPUT-partial`, with a checkpoint every so many seconds: `resume` goes
     on from there, bit for bit, and `finish` ends there, with what was learned so far.
@@ -170,12 +170,7 @@ class _Job:
 
     @property
     def begun(self) -> bool:
-        return self.folder.exists() or bool(self._left)
-
-    @property
-    def _left(self) -> list[Path]:
-        """The checkpoints of this seed, also those of what came before the labels."""
-        return [*self.work.glob(self.checkpoints.name), *self.work.glob(f"{self.checkpoints.name}-*")]
+        return self.folder.exists() or self.checkpoints.exists()
 
     def train(
         self, config: Config, device: str, threads: int | None, stream: Stream | None, every: float | None, finish: bool
@@ -183,7 +178,10 @@ class _Job:
         """The run folder, with the report of the test split; it is whole when it has its name."""
         values = configs.to_dict(config)
         classifier = Classifier(values.pop("preset"), device=device, threads=threads, **values)
-        with _Signal() as caught:
+        # A model without steps has nothing to keep, so that nobody waits for its end.
+        without_steps = config.model == "linear" or config.frozen
+        caught = _Signal()
+        with nullcontext() if without_steps else caught:
             outcome = classifier.fit_records(
                 self.splits.train, validation=self.splits.validation, stream=stream, stop=caught,
                 checkpoints=self.checkpoints, every=every, finish=finish, lesson=self.lesson,
@@ -205,6 +203,7 @@ class _Job:
         # The written folder answers, not the network in memory: what is scored is what ships.
         scored = evaluate(Session(folder, threads=threads), self.splits.test, name=self.name)
         kept, rows = outcome.history[outcome.kept_epoch - 1], self.splits.sizes
+        more = len(self.unlabelled) if self.lesson is None else len(self.lesson.rows) - rows["train"]
         data = {
             "model": self.name,
             "seed": config.seed,
@@ -214,15 +213,14 @@ class _Job:
             "validation": {key.removeprefix("validation_"): kept[key] for key in kept if key.startswith("validation_")},
             "training_seconds": outcome.seconds,
             "temperature": outcome.temperature,
-            **({} if self.lesson is None else {"distilled": {"unlabelled": len(self.lesson.rows) - rows["train"]}}),
-            **({"masked": {"unlabelled": len(self.unlabelled)}} if self.unlabelled else {}),
+            **({} if self.lesson is None else {"distilled": {"unlabelled": more}}),
+            **({"masked": {"unlabelled": more}} if config.masked_epochs else {}),
             **{key: value for key, value in scored.data.items() if key not in ("model", "rows")},
         }
         title = f"{Path(self.name).name}: {len(self.splits.test):,} test rows, scored once"
         write_report(folder, Report(title, data, scored.body), classifier.config, *classifier.learned_, outcome.history)
         durable.publish(folder, self.folder)
-        for left in self._left:
-            shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def scored(self, threads: int | None) -> dict[str, Any]:
         """The run's JSON document, with its tables under `body`."""
@@ -378,4 +376,5 @@ def refuse_unfinished(work: Path) -> None:
 
 def _is_worth_keeping(work: Path) -> bool:
     """A seed that is trained, or a step that is saved."""
-    return any(work.glob("seed-*")) or any(path.name.strip("0")[0] != "-" for path in work.glob("checkpoints-*/*-*-*"))
+    saved = work.glob("checkpoints-*/**/*-*-*")
+    return any(work.glob("seed-*")) or any(path.name.strip("0")[0] != "-" for path in saved)

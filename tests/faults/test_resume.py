@@ -39,9 +39,9 @@ def run(folder: Path | None, steps: int | None = None, job: dict | None = None, 
     made = config.resolve("small", overrides=TINY | changes)
     job = {"config": config.to_dict(made)} if job is None else job
     kept = None if folder is None else Checkpoints(folder, job, every=0.0)
-    taken, step = [], loop._step
+    taken, step = [], loop.take_step
     with pytest.MonkeyPatch.context() as patch, seeded(made.seed):
-        patch.setattr(loop, "_step", lambda *arguments: (taken.append(1), step(*arguments))[1])
+        patch.setattr(loop, "take_step", lambda *arguments: (taken.append(1), step(*arguments))[1])
         network = Network(made, 20, 2)
         outcome = fit(
             network, examples(), made, validation=examples(seed=1), device="cpu", checkpoints=kept,
@@ -124,7 +124,7 @@ def test_t12_a_break_before_the_first_step_begins_at_the_beginning(tmp_path, unb
 
 def test_t12_after_the_end_no_step_is_taken(tmp_path, unbroken, monkeypatch):
     run(tmp_path)
-    monkeypatch.setattr(loop, "_step", None)
+    monkeypatch.setattr(loop, "take_step", None)
     assert result(*run(tmp_path)) == unbroken
 
 

@@ -144,14 +144,14 @@ def test_t3_t4_a_disk_that_fails_says_what_is_kept(code, tmp_path, monkeypatch, 
 
 def test_t3_no_room_for_the_first_checkpoint_is_said_before_the_first_step(tmp_path, monkeypatch):
     monkeypatch.setattr(durable, "write", full_after(0, errno.ENOSPC))
-    monkeypatch.setattr(loop, "_step", None)
+    monkeypatch.setattr(loop, "take_step", None)
     with pytest.raises(ResourceError, match=r"the disk is full, a checkpoint needs .* MiB; there is none before it"):
         trained(tmp_path / "run")
     assert left(tmp_path) == []
 
 
 def test_t5_a_folder_that_cannot_be_written_fails_before_the_first_step(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_step", None)
+    monkeypatch.setattr(loop, "take_step", None)
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError) as caught:
         trained(tmp_path / "file" / "run")

@@ -1,12 +1,17 @@
 """Laws of contrastive training: texts of one class come together, names are texts, and nothing else is learned."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
 
 from scriptchain import Classifier, ConfigError, DivergedError, config
+from scriptchain.data.batches import pad
 from scriptchain.data.records import read
 from scriptchain.model.pipeline import Network
+from scriptchain.run import train
 from scriptchain.training import contrast as module
 from scriptchain.training.contrast import contrast, draw_together, vectors_of, with_names
 from scriptchain.training.loop import Examples
@@ -73,7 +78,8 @@ def test_texts_of_a_class_come_together(recipe):
     def gap(network: Network) -> float:
         """By how much two texts of a class are closer than two of others."""
         with torch.inference_mode():
-            vectors = torch.nn.functional.normalize(vectors_of(network.eval(), examples.ids), dim=1)
+            shown = map(torch.from_numpy, pad(examples.ids))
+            vectors = torch.nn.functional.normalize(vectors_of(network.eval(), *shown), dim=1)
         cosines, same = (vectors @ vectors.T).numpy(), examples.labels[:, None] == examples.labels
         return float(cosines[same].mean() - cosines[~same].mean())
 
@@ -133,9 +139,23 @@ def test_a_loss_that_diverges_is_told(recipe, monkeypatch):
     monkeypatch.setattr(module, "contrast", lambda vectors, labels: vectors.sum() * torch.nan)
     with pytest.raises(DivergedError) as caught:
         draw_together(network, examples, settled, device="cpu")
-    assert str(caught.value) == (
-        "the contrastive loss must stay finite, got nan at step 1; hint: --set learning_rate=0.001"
-    )
+    assert str(caught.value).startswith("the loss must stay finite, got nan at step 1 (")
+
+
+def test_an_impatient_end_is_at_once_and_leaves_nothing(recipe, monkeypatch, tmp_path):
+    """There is no step that could be kept."""
+    taken = []
+
+    def interrupted(vectors, labels):
+        taken.append(1)
+        os.kill(os.getpid(), signal.SIGINT)
+        return contrast(vectors, labels)
+
+    monkeypatch.setattr(module, "contrast", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(read("emotions"), config.resolve("few", overrides=recipe), tmp_path / "run", device="cpu")
+    assert len(taken) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_contrastive_steps_need_a_head_that_is_fitted_behind_them():

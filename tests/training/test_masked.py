@@ -16,6 +16,7 @@ from scriptchain.data.batches import Batch, pad
 from scriptchain.data.records import from_python, read
 from scriptchain.data.tokenizer import MASK, SPECIAL, Tokenizer
 from scriptchain.errors import Interrupted
+from scriptchain.export.card import _taught
 from scriptchain.model.pipeline import Network
 from scriptchain.run import make_splits, train
 from scriptchain.training.loop import accelerator_for
@@ -97,6 +98,32 @@ def test_words_of_unlabelled_texts_are_known_and_teach_the_encoder():
     assert all(len(np.unique(rows, axis=0)) == 3 for rows in known)  # two words, and one that is [UNK]
 
 
+def test_the_texts_to_train_on_are_read_first_too(tmp_path, capsys):
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    command = ["train", "emotions", *settings, "--set", "masked_epochs=1", "--output", str(tmp_path / "run")]
+    assert run(command) == 0
+    assert "the hidden tokens of 80 texts are learned first\n" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "report.json").read_text("utf-8"))["masked"] == {"unlabelled": 0}
+
+
+def test_a_student_may_read_them_first(tmp_path):
+    class Rule:
+        classes_ = ("no", "yes")
+
+        def predict_proba(self, texts):
+            return np.array([[0.1, 0.9] if "good" in text else [0.8, 0.2] for text in texts])
+
+    labelled, more = (["good day", "bad day"] * 8, ["yes", "no"] * 8), ["good night", "a night"] * 8
+    values = OVERRIDES | {"tokenizer": "word", "min_frequency": 1, "epochs": 1, "patience": 0}
+    models = [Classifier("small", **values | {"masked_epochs": epochs}) for epochs in (0, 2)]
+    plain, first = (model.fit(*labelled, teacher=Rule(), unlabelled=more).logits(["a good day"]) for model in models)
+    assert np.abs(first - plain).max() > 1e-4
+    assert _taught({"masked": {"unlabelled": 16}, "distilled": {"unlabelled": 16}}) == (
+        ", on hidden tokens first, those of 16 unlabelled texts too"
+        ", on the answers of a teacher, to 16 unlabelled texts too"
+    )
+
+
 def test_texts_that_nobody_asked_to_be_learned_are_refused(tmp_path, capsys):
     more = tmp_path / "more.txt"
     more.write_text("one text\n", encoding="utf-8")
@@ -124,7 +151,7 @@ def test_a_run_says_how_many_and_leaves_out_those_of_the_test(tmp_path, capsys):
     assert "1 unlabelled texts are left out: they stand in validation or test\n" in err
     assert "the hidden tokens of 81 texts are learned first\n" in err
     assert json.loads((output / "report.json").read_text("utf-8"))["masked"] == {"unlabelled": 1}
-    assert "on the hidden tokens of 1 unlabelled texts first" in (output / "README.md").read_text("utf-8")
+    assert "on hidden tokens first, those of 1 unlabelled texts too" in (output / "README.md").read_text("utf-8")
 
 
 class Kills(io.StringIO):
@@ -161,6 +188,9 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(masked, job, unbroken,
         train(labelled, settled, tmp_path / "run", unlabelled=more, device="cpu", stream=Kills(masked))
     with pytest.raises(UsageError, match="must be free, got an unfinished run"):
         train(labelled, settled, tmp_path / "run", unlabelled=more, device="cpu")
+    if masked:  # an end without an epoch of labels is no end, and spoils nothing
+        with pytest.raises(UsageError, match="--finish needs an epoch that was finished, got a run at step 0"):
+            train(labelled, settled, tmp_path / "run", unlabelled=more, device="cpu", resume=True, finish=True)
     told = io.StringIO()
     train(labelled, settled, tmp_path / "run", unlabelled=more, device="cpu", resume=True, stream=told)
     assert told.getvalue().count("goes on behind step") == 1

@@ -6,10 +6,11 @@ import torch
 
 from scriptchain import Classifier, ConfigError, UsageError, config
 from scriptchain.data.records import read
-from scriptchain.model.pipeline import Network
+from scriptchain.model.pipeline import Network, torch_logits
 from scriptchain.training.loop import Examples
 from scriptchain.training.probe import fit_head
 from scriptchain.training.probe import read as features_of
+from scriptchain.training.seed import seeded
 from scriptchain.training.start import start_of
 
 from ..pretrained import FITTING, bert_folder
@@ -41,6 +42,26 @@ def test_the_encoder_stays_as_it_was_and_the_head_learns(recipe, tmp_path):
     model.save_pretrained(tmp_path / "run")
     loaded = Classifier.from_pretrained(tmp_path / "run")
     np.testing.assert_allclose(loaded.predict_proba(rows.texts), model.predict_proba(rows.texts), atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", ["learned", "tupe"])
+def test_the_regression_reads_what_the_network_will_classify(recipe, positions):
+    """Also where an encoding knows [CLS] from other tokens."""
+    rows = read("emotions")
+    made = config.resolve("frozen", overrides=recipe | {"positions": positions, "pooling": "cls"})
+    start = start_of(made)
+    tokenizer = start.tokenizer(rows.texts)
+    with seeded(0):
+        network = Network(made, tokenizer.vocab_size, 2)
+        start.fill(network, tokenizer)
+        for parameter in network.encoder.encodings.parameters():  # untrained ones may tell nothing apart
+            torch.nn.init.normal_(parameter)
+    ids = tokenizer.encode(rows.texts).ids
+    ones = np.ones(len(ids), np.float32)
+    features = features_of(network, Examples(ids, np.zeros(len(ids), np.int64), ones), None)
+    with torch.inference_mode():
+        told = network.head.mlp(torch.from_numpy(features.astype(np.float32))).numpy()
+    np.testing.assert_allclose(told, torch_logits(network, tokenizer)(rows.texts), atol=1e-5)
 
 
 def test_the_head_is_fitted_to_what_the_encoder_says_of_each_text(recipe):

@@ -76,9 +76,9 @@ def predict(
     A row that cannot be used gets a line with what is wrong; the exit code is then 3, and 0 with --on-bad-row skip.
     """
     from ..data.records import Row, rows
-    from ..runtime.evaluation import held_out
     from ..runtime.session import Session
     from ..runtime.unfinished import Unfinished
+    from ..scoring.familiarity import required
 
     _check(model, texts, file, output, force, resume)
     session = Session(model, threads=threads)
@@ -93,7 +93,7 @@ def predict(
     sets = None if labels_above is None else (session.labels.names, labels_above)
     with_id = id_column is not None
     write = _csv_lines(names, with_id, raw, familiarity, sets) if as_csv else _json_lines(names, with_id, sets)
-    like = held_out(session) if familiarity else None
+    like = required(session.held_out) if familiarity else None
     answer = partial(_answers, session, abstain_below=abstain_below, like=like)
     job = {"model": _identity(session.bundle.manifest.files), "--all": all_scores, "--abstain-below": abstain_below,
            "--labels-above": labels_above, "--familiarity": familiarity, "--id-column": id_column, "--raw": raw,

@@ -20,11 +20,12 @@ def _made_of(config: Config, kept_epoch: int) -> str:
 
 
 def _taught(data: Mapping[str, Any]) -> str:
-    if "distilled" in data:
-        return f", on the answers of a teacher, to {data['distilled']['unlabelled']:,} unlabelled texts too"
+    told = ""
     if "masked" in data:
-        return f", on the hidden tokens of {data['masked']['unlabelled']:,} unlabelled texts first"
-    return ""
+        told += f", on hidden tokens first, those of {data['masked']['unlabelled']:,} unlabelled texts too"
+    if "distilled" in data:
+        told += f", on the answers of a teacher, to {data['distilled']['unlabelled']:,} unlabelled texts too"
+    return told
 
 
 def render(data: Mapping[str, Any], config: Config, parameters: int) -> str:

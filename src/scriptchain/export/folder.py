@@ -46,17 +46,14 @@ def linear_files(
 ) -> dict[str, bytes]:
     """The same of a linear model, which is its own baseline."""
     resolved = configs.replace(config, num_classes=len(labels.names))
-    like = {} if held_out is None else {"energy": held_out.energy, "surprise": held_out.surprise}
-    familiarity = {} if held_out is None else {FAMILIARITY: save_arrays(like)}
-    return (
-        linear.files()
-        | familiarity
-        | {
-            "config.json": msgspec.json.format(msgspec.json.encode(configs.to_dict(resolved)), indent=1) + b"\n",
-            "fingerprints.bin": np.unique(fingerprints(texts)).astype("<u8").tobytes(),
-            "labels.json": labels.to_json(),
-        }
-    )
+    files = linear.files() | {
+        "config.json": msgspec.json.format(msgspec.json.encode(configs.to_dict(resolved)), indent=1) + b"\n",
+        "fingerprints.bin": np.unique(fingerprints(texts)).astype("<u8").tobytes(),
+        "labels.json": labels.to_json(),
+    }
+    if held_out is not None:
+        files[FAMILIARITY] = save_arrays({"energy": held_out.energy, "surprise": held_out.surprise})
+    return files
 
 
 def write_report(

@@ -30,11 +30,16 @@ class Network(nn.Module):
     def forward(
         self, ids: Int[Tensor, "B L"], mask: Bool[Tensor, "B L"], trace: Trace | None = None
     ) -> Float[Tensor, "B C"]:
-        return self.classify(ids, Positions.from_mask(mask, special=ids == CLS), trace)
+        return self.classify(ids, places(ids, mask), trace)
 
     def classify(self, ids: Int[Tensor, "*T"], p: Positions, trace: Trace | None = None) -> Float[Tensor, "texts C"]:
         """Logits from any positions: a padded batch or a packed stream."""
         return self.head(self.encoder(ids, p, trace), p)
+
+
+def places(ids: Int[Tensor, "B L"], mask: Bool[Tensor, "B L"]) -> Positions:
+    """The positions of a padded batch, [CLS] marked as the special one that it is."""
+    return Positions.from_mask(mask, special=ids == CLS)
 
 
 def torch_logits(network: Network, tokenizer: Tokenizer) -> Callable[[Sequence[str]], NDArray[np.float32]]:

@@ -62,7 +62,7 @@ def evaluate(
     logits = model.logits(texts)
     predicted, probabilities = logits.argmax(1), softmax(logits)
     num_classes = len(model.labels.names)
-    leaked = model.saw(texts)
+    leaked, like = model.saw(texts), model.held_out
     metrics = _metrics(truth, probabilities)
     data: dict[str, Any] = {
         "model": name,
@@ -84,20 +84,12 @@ def evaluate(
         "brier_score": brier_score(probabilities, truth),
         "selective": selective(probabilities, truth),
         "label_sets": label_sets(probabilities, truth),
-        "unfamiliar": None if model.held_out is None else model.held_out.unfamiliar(logits, model.surprise(texts)),
+        "unfamiliar": None if like is None else like.unfamiliar(logits, model.surprise(texts)),
         "worst_errors": _worst_errors(model.labels, records, truth, probabilities),
     }
     if invariance:
         data["invariance"] = _invariance(model, records, probabilities)
     return Report(f"{name} on {records.source} ({len(texts):,} rows)", data, _body(data))
-
-
-def held_out(model: Scorer) -> Familiarity:
-    """What tells how familiar texts are. Raises UsageError for a model that was trained without validation texts."""
-    if model.held_out is None:
-        raise UsageError("familiarity must be asked of a model that was trained with validation texts, got one without",
-                         hint="fit(..., validation=(texts, labels)), or train it again")  # fmt: skip
-    return model.held_out
 
 
 def compare(models: Sequence[tuple[str, Scorer]], records: Records, *, unknown_labels: str = "error") -> Report:

@@ -13,6 +13,7 @@ from typing import TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..errors import UsageError
 from .intervals import Interval, wilson
 
 RARE = 0.05
@@ -60,6 +61,14 @@ class Familiarity:
     def _product(self, energy_M: NDArray[np.float32], surprise_M: NDArray[np.float32], own: int) -> NDArray[np.float64]:
         ranks = _rank(np.sort(self.energy), energy_M, own), _rank(np.sort(-self.surprise), -surprise_M, own)
         return np.log(ranks[0]) + np.log(ranks[1])
+
+
+def required(held_out: Familiarity | None) -> Familiarity:
+    """A model's held-out texts. Raises UsageError for one that was trained without validation texts."""
+    if held_out is None:
+        raise UsageError("familiarity must be asked of a model that was trained with validation texts, got one without",
+                         hint="fit(..., validation=(texts, labels)), or train it again")  # fmt: skip
+    return held_out
 
 
 def energy(logits: NDArray[np.floating]) -> NDArray[np.float64]:

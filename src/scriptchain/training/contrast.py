@@ -5,24 +5,22 @@ What the classes are called is a text of theirs too. *Source*: Khosla et al. 202
 Tunstall et al. 2022, arXiv 2209.11055, for its use before a regression.
 """
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from ..config import Config, replace
 from ..data import batches
 from ..data.tokenizer import Tokenizer
-from ..errors import DivergedError
-from ..model.pipeline import Network
-from ..positions import Positions
+from ..model.pipeline import Network, places
 from ..report import Stream
-from .loop import Examples, accelerator_for
+from .loop import Examples, accelerator_for, set_rate, take_step
 from .optimizer import make_optimizer
 from .progress import in_turn
 from .schedule import learning_rate_factor
@@ -45,44 +43,49 @@ def with_names(examples: Examples, names: Sequence[str], tokenizer: Tokenizer) -
     )
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Token ids of each text, label numbers `(N,)`, the line of each: what is learned is who belongs together."""
+
+    ids: list[NDArray[np.int64]]
+    labels: NDArray[np.int64]
+    lines: Sequence[int] = ()
+
+    def loss(self, network: nn.Module, batch: batches.Batch, config: Config, accelerator: Any) -> tuple[Tensor, float]:
+        """The contrast of a batch; no row of it is right or wrong."""
+        assert isinstance(network, Network)
+        ids, mask = (torch.from_numpy(one).to(accelerator.device) for one in (batch.ids, batch.mask))
+        with accelerator.autocast():
+            vectors = vectors_of(network, ids, mask).float()
+        return contrast(vectors, torch.from_numpy(self.labels[batch.rows]).to(accelerator.device)), 0.0
+
+
 def draw_together(
     network: Network, examples: Examples, config: Config, *, device: str = "auto", stream: Stream | None = None
 ) -> None:
     """Trains the encoder in place for `contrastive_steps`, each of `batch_size` texts, as many of each class.
 
-    *Raises*: DivergedError if the loss is no longer finite; UsageError for a device that is not there.
+    *Raises*: DivergedError if the loss or a gradient is no longer finite; ResourceError where memory ends; UsageError
+    for a device that is not there.
     """
     accelerator = accelerator_for(device, config.precision)
     network.to(accelerator.device).train()
-    optimizer = make_optimizer(network, config)
-    steps = config.contrastive_steps
+    optimizer, steps = make_optimizer(network, config), config.contrastive_steps
     rate = learning_rate_factor(replace(config, epochs=1), steps)
-    counted = examples.weights > 0
+    pairs, counted = Pairs(examples.ids, examples.labels, examples.lines), examples.weights > 0
     members = [np.flatnonzero(counted & (examples.labels == one)) for one in np.unique(examples.labels[counted])]
     for part in in_turn(steps * config.batch_size, config.batch_size, "contrastive training read", stream):
         step = part.start // config.batch_size
         rows = _some_of_each(members, config.batch_size, order_stream(config.seed, step))
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * rate(step) * group["share"]
-        with accelerator.autocast():
-            vectors = vectors_of(network, [examples.ids[row] for row in rows])
-        loss = contrast(vectors.float(), torch.from_numpy(examples.labels[rows]).to(accelerator.device))
-        if not math.isfinite(loss.item()):
-            raise DivergedError(f"the contrastive loss must stay finite, got {loss.item()} at step {step + 1}",
-                                hint=f"--set learning_rate={config.learning_rate / 3:.1g}")  # fmt: skip
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(network.parameters(), config.clip_norm or math.inf)
-        optimizer.step()
+        batch = batches.Batch(*batches.pad([examples.ids[row] for row in rows]), rows)
+        set_rate(optimizer, config.learning_rate * rate(step))
+        take_step(network, batch, pairs, config, accelerator, optimizer, step + 1)
     network.to("cpu")
 
 
-def vectors_of(network: Network, ids: Sequence[NDArray[np.int64]]) -> Tensor:
-    """What the head sees of each text, `(N, d_model)`."""
-    padded, mask = batches.pad(ids)
-    device = next(network.parameters()).device
-    shown = torch.from_numpy(mask).to(device)
-    return network.head.pooling(network.encoder(torch.from_numpy(padded).to(device), Positions.from_mask(shown)), shown)
+def vectors_of(network: Network, ids: Tensor, mask: Tensor) -> Tensor:
+    """What the head sees of each text of a padded batch `(B, L)`: `(B, d_model)`."""
+    return network.head.pooling(network.encoder(ids, places(ids, mask)), mask)
 
 
 def contrast(vectors: Tensor, labels: Tensor) -> Tensor:

@@ -59,7 +59,7 @@ class Examples:
 
 
 @runtime_checkable
-class Lessons(Protocol):
+class Objective(Protocol):
     """What a network can be fitted to: texts as token ids, the line of each, and the loss of a batch of them."""
 
     @property
@@ -89,7 +89,7 @@ class Outcome:
 
 def fit(
     network: nn.Module,
-    train: Lessons,
+    train: Objective,
     config: Config,
     *,
     validation: Examples | None = None,
@@ -127,8 +127,8 @@ def fit(
         order = order_stream(config.seed, at.epoch)
         for batch in batches.epoch(train.ids, config.batch_size, order, config.sort_by_length, start=at.batch):
             learning_rate = config.learning_rate * rate(at.step)
-            _set_rate(state.optimizer, learning_rate)
-            loss, right = _step(network, batch, train, config, accelerator, state.optimizer, at.step + 1)
+            set_rate(state.optimizer, learning_rate)
+            loss, right = take_step(network, batch, train, config, accelerator, state.optimizer, at.step + 1)
             at.step, at.batch, at.rows = at.step + 1, at.batch + 1, at.rows + len(batch.rows)
             at.loss_sum, at.correct = at.loss_sum + loss * len(batch.rows), at.correct + right
             average.update(network, at.step)
@@ -164,17 +164,17 @@ def _resumed(state: State, checkpoints: Checkpoints | None, finish: bool, stream
     """Where the run stands: at its beginning, or where its newest checkpoint was written."""
     if checkpoints is None:
         return state.at
-    if not checkpoints.restore(state):
-        checkpoints.save(state)  # a disk without room for one is better found out now
-    elif stream is not None:
+    restored = checkpoints.restore(state)
+    if restored and stream is not None:
         stream.write(f"goes on behind step {state.at.step:,} (epoch {state.at.epoch})\n")
-    if finish:
-        if not state.at.history:
-            raise UsageError(
-                f"--finish needs an epoch that was finished, got a run at step {state.at.step:,} of its first",
-                hint="--resume without --finish",
-            )
-        state.at.finished = True
+    if finish and not state.at.history:
+        raise UsageError(
+            f"--finish needs an epoch that was finished, got a run at step {state.at.step:,} of its first",
+            hint="--resume without --finish",
+        )
+    if not restored:
+        checkpoints.save(state)  # a disk without room for one is better found out now
+    state.at.finished |= finish
     return state.at
 
 
@@ -186,8 +186,8 @@ def _stopped(state: State, checkpoints: Checkpoints | None) -> Outcome:
     return Outcome(state.at.history, state.best.epoch, state.at.step, state.at.seconds, interrupted=True)
 
 
-def _step(
-    network: nn.Module, batch: batches.Batch, data: Lessons, config: Config, accelerator: Any,
+def take_step(
+    network: nn.Module, batch: batches.Batch, data: Objective, config: Config, accelerator: Any,
     optimizer: torch.optim.Optimizer, step: int,
 ) -> tuple[float, float]:  # fmt: skip
     """One optimizer step: its loss and how many rows were right. The weights stay as they are where it raises."""
@@ -211,7 +211,7 @@ def _step(
 
 
 def _check_finite(
-    name: str, value: float, step: int, batch: batches.Batch, data: Lessons, optimizer: torch.optim.Optimizer
+    name: str, value: float, step: int, batch: batches.Batch, data: Objective, optimizer: torch.optim.Optimizer
 ) -> None:
     if not math.isfinite(value):
         rate = float(max(group["lr"] for group in optimizer.param_groups))
@@ -225,7 +225,7 @@ def _check_finite(
         )
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]
 
@@ -263,19 +263,19 @@ def validate(network: nn.Module, data: Examples, stop: Callable[[], bool] = lamb
     }
 
 
-def seconds_at_most(network: nn.Module, train: Lessons, config: Config, device: str) -> float:
+def seconds_at_most(network: nn.Module, train: Objective, config: Config, device: str) -> float:
     """Of a whole training, foreseen from a few steps on a copy."""
     accelerator = accelerator_for(device, config.precision)
     network.to(accelerator.device)
     return _a_step(network, train, config, accelerator) * config.epochs * -(-len(train.ids) // config.batch_size)
 
 
-def _a_step(network: nn.Module, train: Lessons, config: Config, accelerator: Any) -> float:
+def _a_step(network: nn.Module, train: Objective, config: Config, accelerator: Any) -> float:
     order = np.random.default_rng(0)
     batch = next(batches.epoch(train.ids, config.batch_size, order, sort_by_length=False))
 
     def step(trial: nn.Module) -> None:
-        _step(trial, batch, train, config, accelerator, make_optimizer(trial, config), 1)
+        take_step(trial, batch, train, config, accelerator, make_optimizer(trial, config), 1)
 
     with torch.random.fork_rng():
         network.train()

@@ -15,9 +15,9 @@ from torch.nn.functional import cross_entropy
 
 from ..config import Config, replace
 from ..data.batches import Batch
-from ..data.tokenizer import CLS, MASK, Tokenizer, special
+from ..data.tokenizer import MASK, Tokenizer, special
 from ..model.encoder import Encoder
-from ..positions import Positions
+from ..model.pipeline import places
 from .loop import Outcome, fit
 
 SHARE = 0.15  # of the tokens of a text are hidden
@@ -36,7 +36,7 @@ class MaskedModel(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, hidden: Tensor) -> Tensor:
         """Logits `(hidden tokens, V)` of `(B, L)` ids, where `hidden` `(B, L)` says so."""
-        stream = self.encoder(ids, Positions.from_mask(mask, special=ids == CLS))
+        stream = self.encoder(ids, places(ids, mask))
         return self.head(stream[hidden]) @ self.encoder.tokens.weight.T + self.bias
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ..config import Config
+from ..data import batches
 from ..model.pipeline import Network
 from ..report import Stream
 from .baseline import BALANCES, every_class, fit_regression, validation_scores
@@ -71,10 +72,12 @@ def fit_head(
 def read(network: Network, examples: Examples, stream: Stream | None) -> NDArray[np.float64]:
     """What the head's last layer sees of each text, `(N, d_model)`."""
     network.eval()
+    device = next(network.parameters()).device
     order = np.argsort([len(row) for row in examples.ids], kind="stable")
     features = np.empty((len(order), network.encoder.tokens.embedding_dim))
     with torch.inference_mode():
         for part in in_turn(len(order), AT_ONCE, "the frozen encoder read", stream):
             rows = order[part]
-            features[rows] = vectors_of(network, [examples.ids[row] for row in rows]).float().cpu().numpy()
+            ids, mask = (torch.from_numpy(one).to(device) for one in batches.pad([examples.ids[row] for row in rows]))
+            features[rows] = vectors_of(network, ids, mask).float().cpu().numpy()
     return features
