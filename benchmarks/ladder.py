@@ -7,8 +7,8 @@ rungs, one a fold, score it once. A difference is paired on the test rows, and i
 
 import argparse
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from scriptchain import Classifier, ladder
 from scriptchain.data.labels import Labels
 from scriptchain.data.records import read
+from scriptchain.ladder.kept import Kept
 from scriptchain.report import percent, with_interval
 from scriptchain.run import make_splits
 from scriptchain.scoring.intervals import paired_difference
-from scriptchain.scoring.metrics import confusion, macro_f1
+from scriptchain.scoring.metrics import accuracy, confusion, macro_f1
 
 
 def main() -> None:
@@ -43,8 +44,8 @@ def climb(folder: Path, budget: float | None, seed: int) -> None:
     truth = labels.index(splits.test.labels or [])
     answers: dict[str, list[NDArray[np.int64]]] = {}
 
-    def watch(rung: str, models: Sequence[Classifier]) -> None:
-        answers[rung] = [model.logits(splits.test.texts).argmax(1) for model in models]
+    def watch(rung: str, model: Classifier) -> None:
+        answers.setdefault(rung, []).append(model.logits(splits.test.texts).argmax(1))
 
     def lead(one: str, other: str) -> dict[str, float]:
         """By how much the first scores higher on the test rows."""
@@ -53,18 +54,20 @@ def climb(folder: Path, budget: float | None, seed: int) -> None:
         return {key: float(np.mean([each[key] for each in found])) for key in ("value", "low", "high")}
 
     start = time.process_time()
-    climbed, chosen = ladder.climb(
-        splits, ladder.Limits(seconds=budget), seed=seed, device="cpu", threads=1, stream=sys.stderr, watch=watch
-    )
+    with tempfile.TemporaryDirectory() as place:
+        climbed, chosen = ladder.climb(
+            splits, ladder.Limits(seconds=budget), Kept(Path(place), folder.name), seed=seed, device="cpu", threads=1,
+            stream=sys.stderr, watch=watch,
+        )  # fmt: skip
     spent = time.process_time() - start
-    scores = {
-        rung: float(np.mean([macro_f1(confusion(truth, one, len(labels))) for one in found]))
-        for rung, found in answers.items()
-    }
+    cells = {rung: [confusion(truth, one, len(labels)) for one in found] for rung, found in answers.items()}
+    scores = {rung: float(np.mean([macro_f1(one) for one in found])) for rung, found in cells.items()}
+    right = {rung: float(np.mean([accuracy(one) for one in found])) for rung, found in cells.items()}
     by_climb = {rung["name"]: rung for rung in climbed.data["rungs"]}
     for rung, score in scores.items():
         one = by_climb[rung]
-        print(f"{folder.name} {rung}: test macro-F1 {percent(score)}, in the climb {with_interval(one['macro_f1'])}, "
+        print(f"{folder.name} {rung}: test macro-F1 {percent(score)}, accuracy {percent(right[rung])}; "
+              f"macro-F1 in the climb {with_interval(one['macro_f1'])}, "
               f"{one['bytes'] / 1e6:.1f} MB, {one['training_seconds']:.0f} s a training, {one['verdict']}")  # fmt: skip
     for rung, why in climbed.data["left_out"].items():
         print(f"{folder.name} {rung} is left out: {why}")

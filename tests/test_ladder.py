@@ -1,19 +1,24 @@
 """Laws of the ladder: what ships, when it says that it does not know, and which rows it never touches."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 
-from scriptchain import UsageError, config, ladder
+from scriptchain import ModelError, UsageError, config
 from scriptchain.__main__ import run
+from scriptchain.data.labels import Labels
 from scriptchain.data.records import from_python, read
 from scriptchain.data.text import leak_key
-from scriptchain.ladder import Limits, Rung, choose
+from scriptchain.ladder import Limits, climb, parts, recipes, ship
+from scriptchain.ladder.kept import Kept
+from scriptchain.ladder.rung import Rung, choose
 from scriptchain.report import Report
 from scriptchain.run import make_splits
 from scriptchain.runtime.session import Session
 from scriptchain.scoring.intervals import macro_f1_interval
+from scriptchain.training import learning_curve
 
 from .pretrained import FITTING, bert_folder
 from .refusals import refusal
@@ -87,15 +92,15 @@ def test_what_is_too_large_or_too_slow_is_no_candidate_and_no_measure():
 def test_no_text_stands_on_two_sides_and_the_test_stays_apart(rows):
     texts = [f"text number {number // 2} of many" for number in range(rows)]
     splits = make_splits(from_python(texts, ["a", "a", "b", "b"] * (rows // 4), labels_required=True), None, None, 0)
-    parts = ladder._parts(splits, 0)
-    assert len(parts) == (3 if rows < 5_000 else 1)
+    made = parts.parts_of(splits, 0)
+    assert len(made) == (3 if rows < 5_000 else 1)
     test = set(map(leak_key, splits.test.texts))
-    for part in parts:
+    for part in made:
         sides = [set(map(leak_key, side.texts)) for side in (part.learn, part.choose, part.score)]
         assert sum(map(len, sides)) == len(set().union(*sides))
         assert not test & (sides[0] | sides[1] | sides[2])
         assert all(sides)
-    scored = [text for part in parts for text in part.score.texts]
+    scored = [text for part in made for text in part.score.texts]
     apart = len(splits.train) + len(splits.validation) if rows < 5_000 else len(splits.validation)
     assert len(scored) == apart
 
@@ -115,8 +120,8 @@ def quick(tmp_path, monkeypatch):
         preset = "static" if name == "student" else name
         return config.resolve(preset, overrides=keys[preset] | {"seed": seed})
 
-    monkeypatch.setattr(ladder, "recipe", recipe)
-    monkeypatch.setattr(ladder, "FOLDS", 2)
+    monkeypatch.setattr(recipes, "recipe", recipe)
+    monkeypatch.setattr(parts, "FOLDS", 2)
     return tmp_path
 
 
@@ -142,8 +147,8 @@ def test_auto_trains_every_rung_ships_one_and_tells_why(quick, capsys):
 
 def test_a_student_that_ships_has_its_teacher_beside_it(quick, monkeypatch, capsys):
     climbed = Report("the ladder", {"chosen": "student"}, ["student ships"])
-    monkeypatch.setattr(ladder, "climb", lambda *_, **__: (climbed, "student"))
-    monkeypatch.setattr(ladder, "_picture", lambda data: b"")
+    monkeypatch.setattr(ship, "climb", lambda *_, **__: (climbed, "student"))
+    monkeypatch.setattr(ship, "picture", lambda data: b"")
     output = quick / "run"
     assert run(["train", "emotions", "--preset", "auto", "--output", str(output), "--quiet"]) == 0
     assert '"distilled"' in (output / "report.json").read_text("utf-8")
@@ -153,7 +158,7 @@ def test_a_student_that_ships_has_its_teacher_beside_it(quick, monkeypatch, caps
 
 def test_a_rung_that_the_budget_does_not_hold_is_left_out_and_told(quick, monkeypatch, capsys):
     seconds = {"linear": 0.01, "small": 1.0, "static": 9_000.0, "frozen": 9_000.0, "tuned": 9_000.0, "student": 1.0}
-    monkeypatch.setattr(ladder, "_foreseen", lambda *_: (seconds, {}))
+    monkeypatch.setattr(recipes, "foreseen", lambda *_: (seconds, {}))
     assert run(["train", "emotions", "--preset", "auto", "--output", str(quick / "run"), "--budget", "10m"]) == 0
     out, _ = capsys.readouterr()
     report = json.loads((quick / "run" / "ladder.json").read_text("utf-8"))
@@ -163,7 +168,7 @@ def test_a_rung_that_the_budget_does_not_hold_is_left_out_and_told(quick, monkey
 
 
 def test_a_budget_below_the_linear_model_is_refused(quick, monkeypatch, capsys):
-    monkeypatch.setattr(ladder, "_foreseen", lambda *_: ({"linear": 30.0}, {}))
+    monkeypatch.setattr(recipes, "foreseen", lambda *_: ({"linear": 30.0}, {}))
     code, line = refusal(quick, capsys, "train", "emotions", "--preset", "auto", "--quiet", "--budget", "5s",
                          "--output", quick / "run")  # fmt: skip
     assert (code, line) == (2, "--budget must be at least 90s, the linear model's time, got 5s; hint: --budget 90s")
@@ -172,10 +177,10 @@ def test_a_budget_below_the_linear_model_is_refused(quick, monkeypatch, capsys):
 def test_weights_that_are_not_installed_leave_their_rungs_out(monkeypatch):
     splits = make_splits(read("emotions"), None, None, 0)
     missing = {"static": "pip install x", "frozen": "pip install y", "few": "pip install y", "tuned": "pip install y"}
-    monkeypatch.setattr(ladder, "_missing", lambda name, seed: missing.get(name))
-    monkeypatch.setattr(ladder, "_unfitted", lambda *_: type("Timed", (), {"seconds": lambda self, rows: 1.0})())
-    part = ladder._parts(splits, 0)[0]
-    seconds, left_out = ladder._foreseen(part, ladder.Labels.from_names(splits.train.labels), 0, 0, "cpu")
+    monkeypatch.setattr(recipes, "missing", lambda name, seed: missing.get(name))
+    monkeypatch.setattr(recipes, "unfitted", lambda *_: type("Timed", (), {"seconds": lambda self, rows: 1.0})())
+    part, labels = parts.parts_of(splits, 0)[0], Labels.from_names(splits.train.labels)
+    seconds, left_out = recipes.foreseen(part, labels, 0, 0, "cpu")
     assert list(seconds) == ["linear", "small"]
     assert left_out == missing
 
@@ -237,3 +242,123 @@ def test_units_are_read_whatever_their_case():
     assert measured("500 kb", BYTES, "--max-size", "5MB") == 500_000
     assert measured("2S", MILLISECONDS, "--max-latency", "1ms") == 2000
     assert measured(None, SECONDS, "--budget", "10m") is None
+
+
+# --- a climb that is stopped ---------------------------------------------------------------------------------
+
+
+class Stops(io.StringIO):
+    """Stops the process, as Ctrl-C does, when a line begins so."""
+
+    def __init__(self, line: str = "nothing"):
+        super().__init__()
+        self.line = line
+
+    def write(self, text: str) -> int:
+        if text.startswith(self.line):
+            raise KeyboardInterrupt
+        return super().write(text)
+
+
+@pytest.fixture
+def short(quick, monkeypatch):
+    """Three kinds of rungs: one without steps, one with, one that is taught; and no learning curve."""
+    seconds = dict.fromkeys(("linear", "small", "tuned", "student"), 1.0)
+    monkeypatch.setattr(recipes, "foreseen", lambda *_: (dict(seconds), {}))
+    monkeypatch.setattr(learning_curve, "FEWEST", 1_000)
+    return quick
+
+
+def climbed(folder, line: str = "nothing", seconds: float | None = None) -> tuple[dict, str]:
+    stream = Stops(line)
+    folder.mkdir(exist_ok=True)
+    kept = Kept(folder, "these rows", 0.0)
+    try:
+        report, _ = climb(
+            make_splits(read("emotions"), None, None, 0), Limits(seconds), kept, device="cpu", stream=stream
+        )
+    except KeyboardInterrupt:
+        return {}, stream.getvalue()
+    return report.data, stream.getvalue()
+
+
+def figures(report: dict) -> list:
+    return [(rung["name"], rung["macro_f1"], rung["bytes"], rung["verdict"]) for rung in report["rungs"]]
+
+
+def test_a_climb_that_was_stopped_goes_on_to_the_same_answers(short):
+    unbroken, _ = climbed(short / "unbroken")
+    for line in ("epoch 2/2", "tuned: training 2 of 2", "student: training 2 of 2"):
+        assert climbed(short / "broken", line)[0] == {}
+    report, told = climbed(short / "broken")
+    assert figures(report) == figures(unbroken)
+    assert [line for line in told.splitlines() if line.endswith("is kept")] == [
+        "linear: training 1 of 2 is kept", "linear: training 2 of 2 is kept", "small: training 1 of 2 is kept",
+        "small: training 2 of 2 is kept", "tuned: training 1 of 2 is kept", "tuned: training 2 of 2 is kept",
+        "student: training 1 of 2 is kept",
+    ]  # fmt: skip
+    for number in range(2):
+        one, other = (
+            json.loads((short / name / f"trial-student-{number}.json").read_text("utf-8"))
+            for name in ("unbroken", "broken")
+        )
+        assert one["answers"] == other["answers"]
+    assert not list((short / "broken").glob("checkpoints-*"))
+
+
+def test_steps_of_a_training_that_was_stopped_are_not_taken_again(short):
+    climbed(short / "climb", "epoch 2/2")
+    _, told = climbed(short / "climb", "tuned")
+    assert told.count("goes on behind step ") == 1
+
+
+def test_a_damaged_file_costs_its_training_alone(short):
+    climbed(short / "climb", "tuned")
+    path = short / "climb" / "trial-small-0.json"
+    path.write_text(path.read_text("utf-8")[:-9], encoding="utf-8")
+    _, told = climbed(short / "climb", "tuned")
+    assert "small: training 1 of 2\n" in told
+    assert "small: training 2 of 2 is kept\n" in told
+
+
+def test_what_is_kept_counts_against_the_budget_once_and_is_never_left_out(short):
+    climbed(short / "climb", "tuned")
+    spent = sum(json.loads(path.read_text("utf-8"))["seconds"] for path in (short / "climb").glob("trial-*.json"))
+    report, _ = climbed(short / "climb", seconds=3.0)  # what each takes is said to be 3 s
+    assert [rung["name"] for rung in report["rungs"]] == ["majority", "linear", "small"]
+    left = report["left_out"]["tuned"]
+    assert left.startswith("it takes at most 3 s, and ")
+    assert float(left.split()[7]) <= max(0.0, 3 - spent)
+
+
+def test_an_unfinished_climb_is_never_thrown_away_unasked(short):
+    def go(line: str = "nothing", seed: int = 0, **options):
+        stream = Stops(line)
+        try:
+            return ship.train(read("emotions"), short / "run", Limits(), device="cpu", stream=stream, seed=seed,
+                              **options), stream.getvalue()  # fmt: skip
+        except KeyboardInterrupt:
+            return None, stream.getvalue()
+
+    work = short / "run-climb-partial"
+    assert go("small: training 2")[1].endswith(
+        f"what was found out is kept in {work}; the same command with --resume goes on\n"
+    )
+    with pytest.raises(UsageError) as caught:
+        go()
+    assert str(caught.value).startswith(f"{work} must be free, got an unfinished run")
+    with pytest.raises(ModelError) as other:
+        go(resume=True, seed=1)
+    assert str(other.value) == (
+        f"{work} must hold a climb of these rows with this seed, got another; hint: --force starts from the beginning"
+    )
+    assert "is kept" not in go("small: training 2", force=True)[1].replace("what was found out is kept", "")
+    report, told = go(resume=True)
+    assert told.count("is kept\n") == 3
+    assert Session(short / "run").config.preset in ("linear", "small", "static", "tuned")
+    assert sorted(path.name for path in (short / "run").glob("ladder.*")) == ["ladder.json", "ladder.png"]
+    assert not list(short.glob("*-partial"))
+    again, told = go(resume=True)
+    assert again.title.endswith("is finished already")
+    assert "training" not in told
+    assert again.data["metrics"] == report.data["metrics"]

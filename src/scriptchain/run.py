@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from .training.lesson import Lesson
 
 
+LEFT = ("seed-*", "checkpoints-*", "trial-*", "teacher-*")  # in the folder of an unfinished run or climb
+
+
 @dataclass(frozen=True)
 class Splits:
     """Three sets of rows, no text on two sides; `notes` says what was left out to make it so."""
@@ -118,7 +121,7 @@ def train(
         stream.write(
             "{train:,} rows to train on, {validation:,} to choose by, {test:,} to score once\n".format(**splits.sizes)
         )
-    with _workplace(work, resume, force):
+    with workplace(work, resume, force):
         texts = _unlabelled(unlabelled, splits, stream)
         taught = None if teacher is None else _lesson(teacher, splits, texts, threads, stream)
         runs: list[dict[str, Any]] = []
@@ -334,7 +337,7 @@ def check_output(output: Path, force: bool) -> None:
 
 
 @contextmanager
-def _workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
+def workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
     """The folder of an unfinished run, for this process alone. It goes when the run is complete, or left nothing."""
     missing = [folder for folder in work.parents if not folder.exists()]
     with ExitStack() as held:
@@ -349,12 +352,15 @@ def _workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
             refuse_unfinished(work)
         durable.sweep(work)
         if not resume:
-            for left in (*work.glob("seed-*"), *work.glob("checkpoints-*")):
-                shutil.rmtree(left)
+            for left in (path for name in LEFT for path in work.glob(name)):
+                if left.is_dir():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
         try:
             yield
         except BaseException as error:
-            if not _is_worth_keeping(work):
+            if not is_worth_keeping(work):
                 shutil.rmtree(work, ignore_errors=True)
                 with suppress(OSError):
                     for folder in missing:
@@ -367,14 +373,14 @@ def _workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
 
 def refuse_unfinished(work: Path) -> None:
     """Raises UsageError where an unfinished run stands."""
-    if _is_worth_keeping(work):
+    if is_worth_keeping(work):
         raise UsageError(
             f"{work} must be free, got an unfinished run",
             hint="--resume goes on with it, --force starts from the beginning",
         )
 
 
-def _is_worth_keeping(work: Path) -> bool:
-    """A seed that is trained, or a step that is saved."""
-    saved = work.glob("checkpoints-*/**/*-*-*")
-    return any(work.glob("seed-*")) or any(path.name.strip("0")[0] != "-" for path in saved)
+def is_worth_keeping(work: Path) -> bool:
+    """A seed that is trained, a training that is measured, or a step that is saved."""
+    done = [*work.glob("seed-*"), *work.glob("trial-*")]
+    return bool(done) or any(path.name.strip("0")[0] != "-" for path in work.glob("checkpoints-*/**/*-*-*"))

@@ -96,7 +96,7 @@ def train(
     auto = preset == "auto"
     only_auto = {"--budget": budget, "--max-size": max_size, "--max-latency": max_latency, "--margin": margin}
     never_auto = {"--config": config, "--set": settings or None, "--depth": depth, "--teacher": teacher,
-                  "--resume": resume or None, "--finish": finish or None,
+                  "--finish": finish or None,
                   "--repeats": repeats if repeats > 1 else None}  # fmt: skip
     for option, value in (never_auto if auto else only_auto).items():
         if value is not None:
@@ -138,7 +138,7 @@ def train(
                         (1.0 if margin is None else margin) / 100)  # fmt: skip
         report = climb(
             rows, place, limits, validation=held_out, test=scored, unlabelled=more, seed=resolved.seed, force=force,
-            checkpoint_every=checkpoint_every, device=device, threads=threads, stream=stream,
+            resume=resume, checkpoint_every=checkpoint_every, device=device, threads=threads, stream=stream,
         )  # fmt: skip
         return show(report, json)
     from ..run import train as train_run
