@@ -1,4 +1,4 @@
-"""The folder of a BERT as somebody else would have saved it, small enough to be tuned in a second."""
+"""The folder of an encoder as somebody else would have saved it, small enough to be tuned in a second."""
 
 import json
 from pathlib import Path
@@ -18,14 +18,18 @@ FITTING = {"d_model": 16, "num_heads": 2, "num_layers": 2, "d_feedforward": 32, 
 SETTINGS = [f"{key}={value}" for key, value in FITTING.items()]
 
 
-def bert_folder(folder: Path, **changes) -> Path:
-    """config.json, model.safetensors and tokenizer.json of a BERT whose weights are drawn, not trained."""
+def bert_folder(folder: Path, kind: str = "bert", **changes) -> Path:
+    """config.json, model.safetensors and tokenizer.json of an encoder whose weights are drawn, not trained."""
     import torch
-    from transformers import BertConfig, BertModel
+    import transformers
 
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=len(PIECES), initializer_range=0.3, **(SHAPE | changes))
-    model = BertModel(config, add_pooling_layer=False)
+    names = {"hidden_size": "dim", "num_attention_heads": "n_heads", "intermediate_size": "hidden_dim",
+             "num_hidden_layers": "n_layers"} if kind == "distilbert" else {}  # fmt: skip
+    own = {"embedding_size": SHAPE["hidden_size"]} if kind == "electra" else {}
+    shape = own | {names.get(key, key): value for key, value in (SHAPE | changes).items()}
+    config = transformers.AutoConfig.for_model(kind, vocab_size=len(PIECES), initializer_range=0.3, **shape)
+    model = transformers.AutoModel.from_config(config, **({"add_pooling_layer": False} if kind == "bert" else {}))
     with torch.no_grad():
         for parameter in model.parameters():  # norms and biases too, so that none can be left out unseen
             parameter.add_(0.1 * torch.randn_like(parameter))

