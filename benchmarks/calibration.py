@@ -1,11 +1,13 @@
-"""How sure `small` is and how sure it may be: one seed a set, the test file scored with the temperature and without it.
+"""How sure a model is and how sure it may be: one seed a set, the test file scored with the temperature and without it.
 
-usage: python benchmarks/calibration.py FOLDER [SET ...]   FOLDER holds SET/train.csv, validation.csv, test.csv.
+usage: python benchmarks/calibration.py FOLDER [--presets small,static] [SET ...]
+FOLDER holds SET/train.csv, validation.csv, test.csv (text,label).
 The last column is the 95th percentile of the calibration error of a model that is right exactly as often as it says,
 drawn 1,000 times from the same confidences: what is below it cannot be told from a perfect one.
 """
 
-import sys
+import argparse
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -32,20 +34,24 @@ def perfect(probabilities: np.ndarray) -> float:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("sets", nargs="*", default=["tweeteval_emotion", "trec6", "sst2"])
+    parser.add_argument("--presets", default="small")
+    told = parser.parse_intermixed_args()
     print(machine(), flush=True)
-    folder, *names = sys.argv[1:]
-    for name in names or ["tweeteval_emotion", "trec6", "sst2"]:
-        files = [read(Path(folder) / name / f"{part}.csv") for part in ("train", "validation", "test")]
+    for name, preset in product(told.sets, told.presets.split(",")):
+        files = [read(told.folder / name / f"{part}.csv") for part in ("train", "validation", "test")]
         splits = make_splits(*files, seed=0)
-        model = Classifier("small", device="cpu", threads=1)
+        model = Classifier(preset, device="cpu", threads=1)
         outcome = model.fit_records(splits.train, validation=splits.validation)
         truth = [list(model.classes_).index(label) for label in splits.test.labels or []]
         logits = model.logits(splits.test.texts)
-        print(f"{name}: temperature {outcome.temperature:.2f}", flush=True)
-        for told, scale in (("with it", 1.0), ("without", outcome.temperature)):
+        print(f"{name} {preset}: temperature {outcome.temperature:.2f}", flush=True)
+        for which, scale in (("with it", 1.0), ("without", outcome.temperature)):
             probabilities = softmax(logits * np.float32(scale))
             print(
-                f"  {told}: calibration error {100 * expected_calibration_error(probabilities, truth):.1f}, log loss "
+                f"  {which}: calibration error {100 * expected_calibration_error(probabilities, truth):.1f}, log loss "
                 f"{log_loss(probabilities, truth):.3f}, Brier score {brier_score(probabilities, truth):.3f}; a perfect "
                 f"model stays under {100 * perfect(probabilities):.1f}",
                 flush=True,

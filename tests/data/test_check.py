@@ -54,6 +54,7 @@ def test_a_clean_set_is_clean():
         "near_duplicates": NOTHING,
         "conflicts": NOTHING,
         "leaks": NOTHING,
+        "shift": None,
         "label_variants": [],
         "label_in_text": [],
         "scripts": {"LATIN": 40},

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..report import Report, Table, percent, shown
 from .records import Records
+from .shares import FAR, SURE, Shift, shift
 from .text import fingerprint, leak_key, model_text
 
 NEAR_MIN_WORDS = 5  # in shorter texts one word is most of the meaning
@@ -65,6 +66,7 @@ def check(
             _counted(records.texts, tokens) if tokens else facts.words, "tokens" if tokens else "words"
         ),
         **{finding.key: finding.document() for finding in findings},
+        "shift": None if against is None else shift(records.labels or [], against.labels or []),
         "label_variants": variants,
         "label_in_text": told,
         "scripts": _most_first(facts.scripts),
@@ -78,7 +80,7 @@ def check(
     ]
     problems += [f"scripts are mixed: {', '.join(data['scripts'])}"] if mixed else []
     data["clean"] = not problems
-    data["warnings"] = problems + _remarks(records, classes)
+    data["warnings"] = problems + _remarks(records, classes) + _shifted(data["shift"], against)
     return Report(f"Check of {records.source}", data, _body(records, against, data, findings))
 
 
@@ -386,6 +388,16 @@ def _remarks(records: Records, classes: dict[str, int]) -> list[str]:
             "the largest class has more than ten times the rows of the smallest: read macro F1, not accuracy"
         )
     return remarks
+
+
+def _shifted(found: Shift | None, against: Records | None) -> list[str]:
+    if found is None or against is None or found["p_value"] > SURE or found["distance"] < FAR:
+        return []
+    return [
+        f"the shares of the classes are others in {against.source}, by {percent(found['distance'])} of the rows: "
+        f"{shown(found['label'], 40)!r} has {percent(found['share'])} here and {percent(found['other_share'])} there; "
+        "calibration and coverage do not carry over"
+    ]
 
 
 def _quoted(names: Sequence[str]) -> str:
