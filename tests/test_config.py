@@ -372,6 +372,15 @@ def test_an_unknown_preset_names_the_nearest(name, hint):
     assert str(caught.value) == f"preset must be a known one, got {name!r}; hint: {hint}"
 
 
+def test_auto_is_no_recipe():
+    with pytest.raises(UsageError) as caught:
+        configs.resolve("auto")
+    assert str(caught.value) == (
+        "preset must be one recipe here, got auto, which tries them all; "
+        "hint: scriptchain train FILE --preset auto, or scriptchain.ladder.train"
+    )
+
+
 @pytest.mark.parametrize("value", ["0", "[1]", "{a = 1}", "1979-05-27"])
 def test_a_preset_of_a_config_file_that_is_no_text(value, tmp_path):  # found by fuzzing
     (tmp_path / "odd.toml").write_text(f"preset = {value}")

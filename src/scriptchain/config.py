@@ -247,6 +247,9 @@ def preset_names() -> list[str]:
 
 def preset_text(name: object) -> str:
     """The preset's TOML file as it is shipped. Raises UsageError naming the nearest preset."""
+    if name == "auto":
+        raise UsageError("preset must be one recipe here, got auto, which tries them all",
+                         hint="scriptchain train FILE --preset auto, or scriptchain.ladder.train")  # fmt: skip
     if name not in preset_names():
         raise UsageError(f"preset must be a known one, got {name!r}", hint=_nearest(name, preset_names(), "presets"))
     return (resources.files("scriptchain") / "presets" / f"{name}.toml").read_text(encoding="utf-8")
