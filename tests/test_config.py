@@ -67,6 +67,8 @@ RULES = [
     ("token_ngrams", 1e7, "a number <= 1000000.0"),
     ("embedding_norm", "no", "true or false"),
     ("pooling", "median", "one of mean, max, cls, attention"),
+    ("pooled_layers", 0, "an integer >= 1"),
+    ("pooled_layers", 2_000, "an integer <= 1024"),
     ("head_layers", 3, "a list"),
     ("head_layers", [0], "an integer >= 1"),
     ("head_layers", [70_000], "an integer <= 65536"),
@@ -370,6 +372,12 @@ def test_an_unknown_preset_names_the_nearest(name, hint):
     with pytest.raises(UsageError) as caught:
         configs.resolve(name)
     assert str(caught.value) == f"preset must be a known one, got {name!r}; hint: {hint}"
+
+
+def test_no_more_layers_are_pooled_than_there_are():
+    with pytest.raises(ConfigError) as caught:
+        configs.resolve("frozen", settings=["num_layers=2"])
+    assert str(caught.value) == "pooled_layers must be at most num_layers 2, got 3; hint: pooled_layers=2"
 
 
 def test_auto_is_no_recipe():

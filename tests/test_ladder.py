@@ -114,7 +114,8 @@ def quick(tmp_path, monkeypatch):
     tiny = SMALL | {"vocab_size": 400, "epochs": 2, "patience": 1}
     backbone = FITTING | {"epochs": 1, "init": {"backbone": str(bert_folder(tmp_path / "bert"))}}
     keys = {"linear": {}, "small": tiny, "static": tiny | {"init": {"embeddings": str(saved(tmp_path / "vectors"))}},
-            "frozen": backbone, "few": backbone | {"contrastive_steps": 2}, "tuned": backbone}  # fmt: skip
+            "frozen": backbone | {"pooled_layers": 2}, "few": backbone | {"contrastive_steps": 2},
+            "tuned": backbone}  # fmt: skip
 
     def recipe(name: str, seed: int):
         preset = "static" if name == "student" else name

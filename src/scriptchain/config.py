@@ -28,9 +28,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
     and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
-    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. `token_ngrams` is the initial scale of what
-    tokens share with others of like spelling, in units of `embedding_std`, and 0 for nothing. `init` names whose
-    trained weights are the start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a
+    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. The head pools `pooled_layers` of the layers
+    side by side, evenly spaced, the last among them. `token_ngrams` is the initial scale of what tokens share with
+    others of like spelling, in units of `embedding_std`, and 0 for nothing. `init` names whose trained weights are the
+    start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a
     class together; for `masked_epochs` the hidden tokens of all texts, unlabelled ones too, are learned first;
     `layer_decay` lets each layer learn at that share of the rate of the one above.
     A `linear` model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
@@ -73,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     token_ngrams: NonNegative = 0.0
     embedding_norm: bool = False
     pooling: Literal["mean", "max", "cls", "attention"] = "mean"
+    pooled_layers: Annotated[int, Meta(ge=1, le=1_024)] = 1
     head_layers: list[Width] = []
     num_classes: Annotated[int, Meta(ge=2, le=1_000_000)] | None = None
     dropout: Share = 0.1
@@ -108,6 +110,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             raise ConfigError(
                 f"init must name one start, got {' and '.join(sorted(self.init))}",
                 hint=f"init.backbone={self.init['backbone']}",
+            )
+        if self.pooled_layers > self.num_layers:
+            raise ConfigError(
+                f"pooled_layers must be at most num_layers {self.num_layers}, got {self.pooled_layers}",
+                hint=f"pooled_layers={self.num_layers}",
             )
         if self.frozen and ("backbone" not in self.init or self.head_layers):
             raise ConfigError(

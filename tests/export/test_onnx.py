@@ -23,6 +23,7 @@ ARCHITECTURES = [
     {"pooling": "cls"},
     {"pooling": "max"},
     {"pooling": "attention"},
+    {"pooling": "attention", "pooled_layers": 2},
     *({"positions": name} for name in names()),
     {"positions": "randomized+shaw"},
     {"positions": "rope/none"},

@@ -11,6 +11,7 @@ from scriptchain.data.tokenizer import CLS
 from scriptchain.errors import ConfigError
 from scriptchain.model.encoder import Encoder
 from scriptchain.model.pipeline import Network
+from scriptchain.model.trace import Trace
 from scriptchain.positions import Once, PositionalEncoding, Positions, load
 
 from ..positions.references import attention
@@ -286,3 +287,21 @@ def test_every_dropout_acts_and_in_training_alone(batch, residual):
         with torch.random.fork_rng():
             torch.manual_seed(0)
             assert not torch.equal(built(*batch), built(*batch)), f"{name} must act"
+
+
+# --- pooled layers -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pooled", "layers"), [(1, [3]), (2, [1, 3]), (3, [1, 2, 3]), (4, [0, 1, 2, 3])])
+@pytest.mark.parametrize("residual", ["pre_norm", "post_norm"])
+def test_pooled_layers_stand_side_by_side_the_last_behind(pooled, layers, residual):
+    made = make({**SMALL, "num_layers": 4, "pooled_layers": pooled, "residual": residual})
+    mask = padding((3, 6), 7, "right")
+    ids = scatter(texts(3, 6), mask)
+    built = Network(made, VOCAB, 3).eval()
+    trace = Trace()
+    stream = built.encoder(ids, Positions.from_mask(mask), trace)
+    ends = [built.encoder.final_norm(trace[f"layers.{layer}.output"]) for layer in layers]
+    assert torch.equal(stream, torch.cat(ends, -1))
+    assert torch.equal(stream[..., -made.d_model :], trace["output"])
+    assert built(ids, mask).shape == (len(ids), 3)

@@ -9,9 +9,10 @@ from scriptchain.positions import Size, num_parameters, stack
 from scriptchain.training.estimate import memory_bytes, refuse_what_cannot_fit, seconds_a_step
 
 
-def test_the_parameter_part_is_the_networks_own():
+@pytest.mark.parametrize("changes", [{"head_layers": [32]}, {"pooled_layers": 4, "head_layers": [4096]}], ids=str)
+def test_the_parameter_part_is_the_networks_own(changes):
     # A batch of one token leaves next to nothing but the parameters: weights, gradients, two moments, the kept best.
-    made = config.resolve("small", overrides={"batch_size": 1, "max_seq_len": 2, "num_layers": 4, "head_layers": [32]})
+    made = config.resolve("small", overrides={"batch_size": 1, "max_seq_len": 2, "num_layers": 4} | changes)
     parameters = sum(parameter.numel() for parameter in Network(made, 500, 5).parameters())
     assert memory_bytes(made, 500, 5) == pytest.approx(4 * 5 * parameters, rel=0.02)
 

@@ -18,7 +18,8 @@ from ..pretrained import FITTING, bert_folder
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory) -> dict:
-    return FITTING | {"init": {"backbone": str(bert_folder(tmp_path_factory.mktemp("bert")))}}
+    init = {"backbone": str(bert_folder(tmp_path_factory.mktemp("bert")))}
+    return FITTING | {"init": init, "pooled_layers": 2}
 
 
 def test_the_encoder_stays_as_it_was_and_the_head_learns(recipe, tmp_path):

@@ -1,5 +1,6 @@
 """The stack: tokens to embeddings, then blocks that ask the encoding of their layer for positions."""
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -12,7 +13,9 @@ from .trace import Trace
 
 
 class Encoder(nn.Module):
-    """`ids` of shape `(B, L)` or `(N,)` to a stream of shape `(B, L, d_model)` or `(N, d_model)`.
+    """`ids` of shape `(B, L)` or `(N,)` to a stream of shape `(B, L, E)` or `(N, E)`, E = d_model * pooled_layers.
+
+    Those of the pooled layers stand side by side, the last layer's behind the others.
 
     *Raises*: ConfigError for positions that cannot work with this stack.
     """
@@ -30,14 +33,17 @@ class Encoder(nn.Module):
         later = config.num_layers - 1 if config.positions_reinjected else 0
         self.reinjections = nn.ModuleList([Reinjection(config) for _ in range(later)])
         ends_normed = RESIDUALS[config.residual].normed_output
+        # Every so many layers, counted from 1.
+        self.pooled = [-(-config.num_layers * n // config.pooled_layers) for n in range(1, config.pooled_layers + 1)]
         self.final_norm = nn.Identity() if ends_normed else nn.LayerNorm(config.d_model, config.norm_eps)
 
-    def forward(self, ids_T: Int[Tensor, "*T"], p: Positions, trace: Trace | None = None) -> Float[Tensor, "*T D"]:
+    def forward(self, ids_T: Int[Tensor, "*T"], p: Positions, trace: Trace | None = None) -> Float[Tensor, "*T E"]:
         p = self.encodings.place(p)
         tokens_TD = self.tokens(ids_T)
         x_TD = self.encodings[0].embed(tokens_TD, p)
         added_TD = x_TD - tokens_TD if self.reinjections else None
         x_TD = self.dropout(self.stem_norm(x_TD))
+        pooled = []
         for number, layer in enumerate(self.layers):
             encoding = self.encodings[number]
             if number > 0:
@@ -49,7 +55,8 @@ class Encoder(nn.Module):
                 scope = trace.scope(f"layers.{number}")
                 scope("input", x_TD)
             x_TD = layer(x_TD, p, encoding, scope)
-        x_TD = self.final_norm(x_TD)
+            if number + 1 in self.pooled:
+                pooled.append(self.final_norm(x_TD))
         if trace is not None:
-            trace("output", x_TD)
-        return x_TD
+            trace("output", pooled[-1])
+        return torch.cat(pooled, -1) if len(pooled) > 1 else pooled[0]

@@ -54,20 +54,21 @@ class Head(nn.Module):
 
     def __init__(self, config: Config, num_classes: int):
         super().__init__()
+        width = config.d_model * config.pooled_layers
         poolings = {
             "mean": MeanPooling, "max": MaxPooling, "cls": ClsPooling,
-            "attention": lambda: AttentionPooling(config.d_model),
+            "attention": lambda: AttentionPooling(width),
         }  # fmt: skip
         self.pooling = poolings[config.pooling]()
-        widths = [config.d_model, *config.head_layers]
+        widths = [width, *config.head_layers]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             layers += [nn.Linear(before, after), ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)]
         self.mlp = nn.Sequential(nn.Dropout(config.dropout), *layers, nn.Linear(widths[-1], num_classes))
 
-    def forward(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "texts C"]:
-        x_BLD, valid = unpack(x_TD, p) if p.packed else (x_TD, p.valid)
-        return self.mlp(self.pooling(x_BLD, valid))
+    def forward(self, x_TE: Float[Tensor, "*T E"], p: Positions) -> Float[Tensor, "texts C"]:
+        x_BLE, valid = unpack(x_TE, p) if p.packed else (x_TE, p.valid)
+        return self.mlp(self.pooling(x_BLE, valid))
 
 
 def unpack(x_TD: Float[Tensor, "*T D"], p: Positions) -> tuple[Float[Tensor, "B L D"], Bool[Tensor, "B L"]]:

@@ -84,7 +84,7 @@ def draw_together(
 
 
 def vectors_of(network: Network, ids: Tensor, mask: Tensor) -> Tensor:
-    """What the head sees of each text of a padded batch `(B, L)`: `(B, d_model)`."""
+    """What the head sees of each text of a padded batch `(B, L)`: `(B, d_model * pooled_layers)`."""
     return network.head.pooling(network.encoder(ids, places(ids, mask)), mask)
 
 

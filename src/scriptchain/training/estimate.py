@@ -21,7 +21,7 @@ def memory_bytes(config: Config, vocab_size: int, num_classes: int) -> int:
     heads = 2 * (d // config.num_heads) * config.qk_norm
     layer = 4 * d * d + 2 * d * ff + 5 * d + ff + norms + gains + heads
     again = (config.num_layers - 1) * (2 * d + 1) * config.positions_reinjected
-    widths = [d, *config.head_layers, num_classes]
+    widths = [d * config.pooled_layers, *config.head_layers, num_classes]
     head = sum(before * after + after for before, after in pairwise(widths))
     size = Size(d, config.num_heads, config.num_layers, length, config.embedding_std)
     positions = num_parameters(config.positions, size, config.positions_options, shared=config.positions_shared)

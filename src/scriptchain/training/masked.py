@@ -36,8 +36,8 @@ class MaskedModel(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, hidden: Tensor) -> Tensor:
         """Logits `(hidden tokens, V)` of `(B, L)` ids, where `hidden` `(B, L)` says so."""
-        stream = self.encoder(ids, places(ids, mask))
-        return self.head(stream[hidden]) @ self.encoder.tokens.weight.T + self.bias
+        last = self.encoder(ids, places(ids, mask))[hidden][:, -self.encoder.tokens.embedding_dim :]
+        return self.head(last) @ self.encoder.tokens.weight.T + self.bias
 
 
 @dataclass(frozen=True)

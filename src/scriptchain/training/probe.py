@@ -70,14 +70,14 @@ def fit_head(
 
 
 def read(network: Network, examples: Examples, stream: Stream | None) -> NDArray[np.float64]:
-    """What the head's last layer sees of each text, `(N, d_model)`."""
+    """What the head's last layer sees of each text, `(N, d_model * pooled_layers)`."""
     network.eval()
     device = next(network.parameters()).device
     order = np.argsort([len(row) for row in examples.ids], kind="stable")
-    features = np.empty((len(order), network.encoder.tokens.embedding_dim))
+    parts = []
     with torch.inference_mode():
         for part in in_turn(len(order), AT_ONCE, "the frozen encoder read", stream):
             rows = order[part]
             ids, mask = (torch.from_numpy(one).to(device) for one in batches.pad([examples.ids[row] for row in rows]))
-            features[rows] = vectors_of(network, ids, mask).float().cpu().numpy()
-    return features
+            parts.append(vectors_of(network, ids, mask).double().cpu().numpy())
+    return np.concatenate(parts)[np.argsort(order)]
