@@ -12,7 +12,7 @@ from scriptchain import config
 from scriptchain.data.records import Records, from_python, read
 from scriptchain.data.tasks import generate
 from scriptchain.data.text import leak_key
-from scriptchain.errors import DivergedError, Interrupted, UsageError
+from scriptchain.errors import DivergedError, Interrupted, ModelError, UsageError
 from scriptchain.run import make_splits, train
 from scriptchain.runtime.session import Session
 
@@ -101,6 +101,30 @@ def test_a_signal_among_several_seeds_loses_none_of_them(tmp_path):
     for seed in (".", "seed-0", "seed-1"):
         one, other = ((tmp_path / run / seed / "model.safetensors").read_bytes() for run in ("unbroken", "run"))
         assert one == other
+
+
+@pytest.mark.parametrize("other", ["config", "rows"])
+def test_a_seed_that_is_trained_goes_on_with_its_like_alone(other, tmp_path):
+    class StopsBeforeTheSecond(io.StringIO):
+        def write(self, text: str) -> int:
+            if text.startswith("seed 1:"):
+                raise KeyboardInterrupt
+            return super().write(text)
+
+    made = config.resolve("small", overrides=TINY | {"epochs": 1})
+    with pytest.raises(KeyboardInterrupt):
+        train(rows(), made, tmp_path / "run", repeats=2, device="cpu", stream=StopsBeforeTheSecond())
+    given, settled = rows(), config.replace(made, epochs=2 if other == "config" else 1)
+    if other == "rows":
+        given = Records([f"{text} too" for text in given.texts], given.labels, given.lines, given.source)
+    with pytest.raises(ModelError) as caught:
+        train(given, settled, tmp_path / "run", repeats=2, resume=True, device="cpu")
+    assert str(caught.value) == (
+        f"{tmp_path}/run-partial/seed-0 must be of the config and the rows that its run goes on with, got a seed of "
+        "others; hint: --force starts from the beginning"
+    )
+    train(rows(), made, tmp_path / "run", repeats=2, resume=True, device="cpu")
+    assert (tmp_path / "run" / "seed-1").exists()
 
 
 def test_force_replaces_run_folders_and_nothing_else(tmp_path):

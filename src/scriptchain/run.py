@@ -132,8 +132,11 @@ def train(
                 break
             if repeats > 1 and stream is not None:
                 stream.write(f"seed {seed}: run {len(runs) + 1} of {repeats}\n")
-            if not job.folder.exists():
-                job.train(configs.replace(config, seed=seed), device, threads, stream, checkpoint_every, finish)
+            seeded = configs.replace(config, seed=seed)
+            if job.folder.exists():
+                job.refuse_other(seeded)
+            else:
+                job.train(seeded, device, threads, stream, checkpoint_every, finish)
             runs.append(job.scored(threads))
         if not runs:
             raise UsageError(f"--finish needs an unfinished run, got none in {work}", hint="leave --finish out")
@@ -224,6 +227,16 @@ class _Job:
         write_report(folder, Report(title, data, scored.body), classifier.config, *classifier.learned_, outcome.history)
         durable.publish(folder, self.folder)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def refuse_other(self, config: Config) -> None:
+        """Raises ModelError where this seed is trained already, but with another config or on other texts."""
+        then = Session(self.folder)
+        settled = configs.replace(config, num_classes=len(then.labels.names))
+        if then.config != settled or not then.saw(self.splits.train.texts).all():
+            raise ModelError(
+                f"{self.folder} must be of the config and the rows that its run goes on with, got a seed of others",
+                hint="--force starts from the beginning",
+            )
 
     def scored(self, threads: int | None) -> dict[str, Any]:
         """The run's JSON document, with its tables under `body`."""
