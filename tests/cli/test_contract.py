@@ -30,8 +30,8 @@ TRAINING = EVALUATION | {
     "check",
 }  # fmt: skip
 CHECK = {
-    "rows", "classes", "balance", "lengths", "duplicates", "near_duplicates", "conflicts", "leaks", "label_variants",
-    "label_in_text", "scripts", "scripts_mixed", "languages", "clean", "warnings",
+    "rows", "classes", "balance", "lengths", "duplicates", "near_duplicates", "conflicts", "leaks", "shift",
+    "label_variants", "label_in_text", "scripts", "scripts_mixed", "languages", "clean", "warnings",
 }  # fmt: skip
 PEOPLE_READ = {
     "README.md", "confusion.png", "curves.png", "history.jsonl", "positions.png", "report.html", "report.json",
@@ -106,6 +106,7 @@ def is_check(data: dict, rows: int) -> None:
         assert len(data[key]["rows"]) == min(100, data[key]["count"])
         assert all(1 <= row <= rows for row in data[key]["rows"])
     assert list(data["lengths"]) == ["unit", "median", "p95", "max", "covers_99"]
+    assert data["shift"] is None or list(data["shift"]) == ["distance", "p_value", "label", "share", "other_share"]
 
 
 # --- train ---------------------------------------------------------------------------------------------------
