@@ -250,7 +250,8 @@ def test_remarks_are_no_reason_to_refuse():
     assert report["balance"] == 101
     assert report["warnings"] == [
         "classes with fewer than 10 rows: 'few'",
-        "the largest class has more than ten times the rows of the smallest: read macro F1, not accuracy",
+        "the largest class has more than ten times the rows of the smallest: read macro F1, not accuracy, and try "
+        "--set class_weights=balanced",
     ]
     assert report["clean"] is True
     report = check(Records(["a b"] * 1, ["x"], [1], "d", ["text column: tweet"]))

@@ -385,7 +385,8 @@ def _remarks(records: Records, classes: dict[str, int]) -> list[str]:
         remarks.append(f"classes with fewer than 10 rows: {_quoted(small)}")
     if classes and max(classes.values()) > 10 * min(classes.values()):
         remarks.append(
-            "the largest class has more than ten times the rows of the smallest: read macro F1, not accuracy"
+            "the largest class has more than ten times the rows of the smallest: read macro F1, not accuracy, and try "
+            "--set class_weights=balanced"
         )
     return remarks
 
