@@ -150,6 +150,6 @@ def test_a_package_that_is_not_there_is_named_with_what_to_type(tmp_path, capsys
                          tmp_path / "run", "--set", "init.embeddings=no-such-vectors")  # fmt: skip
     assert (code, line) == (
         2,
-        "init.embeddings must be a folder or an installed package, got 'no-such-vectors'; "
+        "init.embeddings must be a folder, an installed package or hf:OWNER/NAME, got 'no-such-vectors'; "
         "hint: pip install --no-deps wordllama",
     )
