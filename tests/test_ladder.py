@@ -359,6 +359,14 @@ def test_an_unfinished_climb_is_never_thrown_away_unasked(short):
     assert Session(short / "run").config.preset in ("linear", "small", "static", "tuned")
     assert sorted(path.name for path in (short / "run").glob("ladder.*")) == ["ladder.json", "ladder.png"]
     assert not list(short.glob("*-partial"))
+    before = (short / "run" / "ladder.json").read_bytes()
+    go("small: training 2", force=True)
+    with pytest.raises(UsageError) as taken:  # what replaces a finished run is not taken for it
+        go(resume=True)
+    assert str(taken.value) == f"--output must not exist yet, got '{short}/run'; hint: --force replaces it"
+    assert (work / "trial-small-0.json").exists()
+    assert (short / "run" / "ladder.json").read_bytes() == before
+    assert go(resume=True, force=True)[1].count("is kept\n") == 3
     again, told = go(resume=True)
     assert again.title.endswith("is finished already")
     assert "training" not in told

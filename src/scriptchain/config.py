@@ -31,9 +31,9 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. The head pools `pooled_layers` of the layers
     side by side, evenly spaced, the last among them. `token_ngrams` is the initial scale of what tokens share with
     others of like spelling, in units of `embedding_std`, and 0 for nothing. `init` names whose trained weights are the
-    start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a
-    class together; for `masked_epochs` the hidden tokens of all texts, unlabelled ones too, are learned first;
-    `layer_decay` lets each layer learn at that share of the rate of the one above.
+    start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a class together; for
+    `masked_epochs` the hidden tokens of all texts, unlabelled ones too, are learned first; `layer_decay` lets each layer
+    learn at that share of the rate of the one above.
     A `linear` model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
     """
 

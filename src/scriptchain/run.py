@@ -109,8 +109,8 @@ def train(
     if finish and not resume:
         raise UsageError("--finish must come with --resume, got it alone", hint="--resume --finish")
     work = output.with_name(f"{output.name}-partial")
-    if resume and not force and (output / "manifest.json").exists():
-        return _already_finished(output, work)
+    if resume and not force and (output / "manifest.json").exists() and not _has_steps(work):
+        return already_finished(output, work)
     check_output(output, force)
     start = time.perf_counter()
     checked = check(rows, test)
@@ -272,7 +272,7 @@ def _lesson(
     return lesson(model, splits.train, unlabelled, stream)
 
 
-def _already_finished(output: Path, work: Path) -> Report:
+def already_finished(output: Path, work: Path) -> Report:
     """What a finished run said of itself; nothing is trained."""
     try:
         data = json.loads((output / "report.json").read_text("utf-8"))
@@ -395,5 +395,9 @@ def refuse_unfinished(work: Path) -> None:
 
 def is_worth_keeping(work: Path) -> bool:
     """A seed that is trained, a training that is measured, or a step that is saved."""
-    done = [*work.glob("seed-*"), *work.glob("trial-*")]
-    return bool(done) or any(path.name.strip("0")[0] != "-" for path in work.glob("checkpoints-*/**/*-*-*"))
+    return any(work.glob("seed-*")) or any(work.glob("trial-*")) or _has_steps(work)
+
+
+def _has_steps(work: Path) -> bool:
+    """A finished run has none: with them it is a replacement of one that is unfinished."""
+    return any(path.name.strip("0")[0] != "-" for path in work.glob("checkpoints-*/**/*-*-*"))

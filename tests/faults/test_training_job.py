@@ -321,3 +321,22 @@ def test_c6_other_rows_are_refused(tmp_path):
     with pytest.raises(ValueError, match="a run must go on with the training rows that it began with, got "):
         train(ROWS.subset(range(1, 160)), MADE, tmp_path / "run", resume=True, device="cpu", threads=1)
     assert left(tmp_path) == ["run-partial"]
+
+
+def test_an_unfinished_replacement_is_not_lost_to_the_finished_run_that_it_replaces(tmp_path, tiny_run):
+    trained(tmp_path / "run")
+    stopped_steps = When("epoch 1/", send(signal.SIGTERM))
+    with pytest.raises(Interrupted):
+        trained(tmp_path / "run", force=True, stream=stopped_steps)
+    before = newest_step(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        trained(tmp_path / "run", resume=True)
+    assert str(caught.value) == f"--output must not exist yet, got '{tmp_path}/run'; hint: --force replaces it"
+    assert newest_step(tmp_path) == before
+    trained(tmp_path / "run", resume=True, force=True)
+    assert weights(tmp_path / "run") == weights(tiny_run)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def newest_step(folder: Path) -> str:
+    return max(path.name[:9] for path in folder.glob("run-partial/checkpoints-seed-0/*"))

@@ -168,6 +168,13 @@ def test_what_was_not_is_asked_for_by_its_name_alone(cached, asked, tmp_path, ca
     }]  # fmt: skip
 
 
+def test_a_part_of_it_in_the_cache_is_not_taken_for_the_whole(cached, asked):
+    next(cached.rglob("model.safetensors")).unlink()
+    with pytest.raises(ResourceError, match=r"^hf:owner/name cannot be downloaded \(no route to it\)$"):
+        start_of(made("hf:owner/name"))
+    assert [one["repo_id"] for one in asked] == ["owner/name"]
+
+
 def test_a_name_that_is_none_is_told_before_the_network_is_asked(asked):
     with pytest.raises(ResourceError, match=r"^hf:../x y cannot be downloaded \("):
         start_of(made("hf:../x y"))

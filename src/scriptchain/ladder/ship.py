@@ -45,8 +45,8 @@ def train(
     options = {"validation": validation, "test": test, "force": force, "resume": resume, "device": device,
                "checkpoint_every": checkpoint_every, "threads": threads, "stream": stream}  # fmt: skip
     if resume and not force and not goes_on and (output / "manifest.json").exists():
-        return run.train(rows, recipes.recipe("linear", seed), output, **options)  # which says that it is finished
-    for place in () if goes_on else (output, teacher):  # better now than behind the climb
+        return run.already_finished(output, output.with_name(f"{output.name}-partial"))
+    for place in (output,) if goes_on else (output, teacher):  # better now than behind the climb
         run.check_output(place, force)
         if not (force or resume):
             run.refuse_unfinished(place.with_name(f"{place.name}-partial"))

@@ -4,6 +4,7 @@ It is named by its path, by an installed package that brings it, or as `hf:OWNER
 downloaded, once, by `huggingface_hub`. No code of it runs.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.machinery import PathFinder
@@ -106,10 +107,11 @@ def _downloaded(name: str) -> Path:
     owner_and_name, _, revision = name.partition("@")
     wanted = {"repo_id": owner_and_name, "revision": revision or None, "allow_patterns": FILES}
     try:
-        try:
-            return Path(snapshot_download(**wanted, local_files_only=True))
-        except LocalEntryNotFoundError:
-            return Path(snapshot_download(**wanted))
+        with suppress(LocalEntryNotFoundError):
+            found = Path(snapshot_download(**wanted, local_files_only=True))
+            if all((found / file).exists() for file in FILES):  # another program may have asked for fewer
+                return found
+        return Path(snapshot_download(**wanted))
     except Exception as error:  # of the network, the disk, or a name that is none
         raise ResourceError(f"hf:{name} cannot be downloaded ({first_line(error)})") from None
 
