@@ -32,8 +32,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     side by side, evenly spaced, the last among them. `token_ngrams` is the initial scale of what tokens share with
     others of like spelling, in units of `embedding_std`, and 0 for nothing. `init` names whose trained weights are the
     start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a class together; for
-    `masked_epochs` the hidden tokens of all texts, unlabelled ones too, are learned first; `layer_decay` lets each layer
-    learn at that share of the rate of the one above.
+    `masked_epochs` the hidden tokens of all texts, unlabelled ones too, are learned first; `layer_decay` lets each
+    layer learn at that share of the rate of the one above.
     A `linear` model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
     """
 
