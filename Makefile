@@ -47,7 +47,7 @@ docs: .venv/dev
 	$(BIN)/python docs/generate.py
 
 bench: .venv/dev
-	$(BIN)/python benchmarks/seed_folds.py
+	$(BIN)/python benchmarks/folds.py
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/order.py
 	$(BIN)/python benchmarks/startup.py

@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--presets", default="linear,frozen,few")
     parser.add_argument("--a-class", default="8,64")
     parser.add_argument("--draws", type=int, default=10)
+    parser.add_argument("--first-draw", type=int, default=0)
     told = parser.parse_args()
     print(machine(), flush=True)
     for name in told.sets:
@@ -36,7 +37,7 @@ def main() -> None:
         classes, truth = labels.index(rows.labels or []), labels.index(scored.labels or [])
         for count in map(int, told.a_class.split(",")):
             scores: dict[str, list[float]] = {}
-            for draw in range(told.draws):
+            for draw in range(told.first_draw, told.first_draw + told.draws):
                 rng = np.random.default_rng([draw, count])
                 few = [rng.choice(np.flatnonzero(classes == one), count, replace=False) for one in range(len(labels))]
                 drawn = rows.subset(np.concatenate(few))

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--presets", default="small,static,tuned,student")
     parser.add_argument("--student", default="static")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--unlabelled")
     parser.add_argument("--set", action="append", default=[], dest="settings", help="of the student: KEY=VALUE")
     told = parser.parse_intermixed_args()
@@ -39,7 +40,7 @@ def main() -> None:
         splits = make_splits(*files, seed=0)
         truth = Labels.from_names(splits.train.labels or []).index(splits.test.labels or [])
         scores: dict[str, list[tuple[float, float]]] = {}
-        for seed in range(told.seeds):
+        for seed in range(told.first_seed, told.first_seed + told.seeds):
             teacher = None
             for preset in told.presets.split(","):
                 start = time.process_time()
