@@ -12,7 +12,7 @@ from scriptchain import config
 from scriptchain.data.records import Records, from_python, read
 from scriptchain.data.tasks import generate
 from scriptchain.data.text import leak_key
-from scriptchain.errors import DivergedError, Interrupted, ModelError, UsageError
+from scriptchain.errors import DataError, DivergedError, Interrupted, ModelError, UsageError
 from scriptchain.run import make_splits, train
 from scriptchain.runtime.session import Session
 
@@ -58,6 +58,18 @@ def test_a_given_test_keeps_every_row_and_training_loses_the_copies():
     assert splits.sizes["test"] == 30
     assert splits.sizes["train"] + splits.sizes["validation"] == 170
     assert splits.notes == ["30 training rows are left out: their texts stand in the test set"]
+
+
+@pytest.mark.parametrize("name", ["training", "validation"])
+def test_a_set_that_is_all_in_the_test_is_refused(name):
+    test = rows("test", 40)
+    given = {"training": rows(), "validation": rows("validation", 40)} | {name: test}
+    with pytest.raises(DataError) as caught:
+        make_splits(*given.values(), test, seed=0)
+    assert str(caught.value) == (
+        f"the {name} rows must have texts that the test set has not, got none of 40; "
+        "hint: another file, or leave --test out"
+    )
 
 
 def test_a_run_that_fails_leaves_nothing_and_what_was_there(tmp_path, monkeypatch):

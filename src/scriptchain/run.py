@@ -51,11 +51,18 @@ def make_splits(rows: Records, validation: Records | None, test: Records | None,
 
     A training row whose text stands in a given test or validation file is left out, and so is a validation row
     whose text stands in the test: the given test keeps every row, so that its figure compares with others'.
+
+    *Raises*: DataError where no row is left.
     """
     notes: list[str] = []
 
     def keep(records: Records, name: str, others: Records, where: str) -> Records:
         kept = without(records.texts, others.texts)
+        if not len(kept):
+            raise DataError(
+                f"the {name} rows must have texts that the {where} set has not, got none of {len(records):,}",
+                hint=f"another file, or leave --{where} out",
+            )
         if len(kept) < len(records):
             notes.append(f"{len(records) - len(kept):,} {name} rows are left out: their texts stand in the {where} set")
         return records.subset(kept)
