@@ -26,6 +26,7 @@ from .scoring.familiarity import required
 
 if TYPE_CHECKING:
     from .model.pipeline import Network
+    from .runtime.explain import Explanation
     from .training.lesson import Lesson
     from .training.loop import Outcome
 
@@ -333,6 +334,16 @@ class Classifier:
     def evaluate(self, texts: Any, labels: Any = None, *, invariance: bool = False) -> Report:
         """Everything that `scriptchain evaluate` says, with intervals; `.data` is its JSON document."""
         return evaluate(self._fitted, _records(texts, labels), name=self.preset, invariance=invariance)
+
+    def explain(self, texts: Any, label: str | None = None) -> "list[Explanation]":
+        """The words that the answer to each text rests on, or `label` if it is given; see `Explanation`.
+
+        *Raises*: UsageError for a label that is no class.
+        """
+        from .runtime.explain import explain
+
+        some, fitted = from_python(texts, labels_required=False).texts, self._fitted
+        return [explain(fitted.logits, fitted.labels, text, label) for text in some]
 
     # --- run folders ----------------------------------------------------------------------------------------
 

@@ -69,6 +69,11 @@ def with_interval(metric: Mapping[str, Any]) -> str:
     return f"{percent(metric['value'])} [{100 * metric['low']:.1f}, {100 * metric['high']:.1f}]"
 
 
+def megabytes(count: int) -> str:
+    """Bytes as `1.9 MB`."""
+    return f"{count / 1e6:.1f} MB"
+
+
 def duration(seconds: float) -> str:
     """Seconds as `8 s`, `3 min` or `2.5 h`."""
     if seconds < 90:

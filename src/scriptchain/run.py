@@ -239,7 +239,7 @@ class _Job:
         """Raises ModelError where this seed is trained already, but with another config or on other texts."""
         then = Session(self.folder)
         settled = configs.replace(config, num_classes=len(then.labels.names))
-        if then.config != settled or not then.saw(self.splits.train.texts).all():
+        if then.config != settled or not then.bundle.saw(self.splits.train.texts).all():
             raise ModelError(
                 f"{self.folder} must be of the config and the rows that its run goes on with, got a seed of others",
                 hint="--force starts from the beginning",

@@ -44,10 +44,12 @@ def evaluate(
     if invariance and len(models) == 2:
         raise UsageError("--invariance must be asked of one model, got two", hint="scriptchain evaluate MODEL FILE")
     sessions = [(model, Session(model, threads=threads)) for model in models]
+    if strict and not all(session.bundle.has("fingerprints.bin") for _, session in sessions):
+        raise UsageError("--strict must be asked of run folders, which keep what they learned from, got an export")
     records = read(file, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row)
     if len(sessions) == 2:
         report = compare(sessions, records, unknown_labels=unknown_labels)
-        leaked = max(model["leaked_rows"] for model in report["models"])
+        leaked = max(model["leaked_rows"] or 0 for model in report["models"])
     else:
         report = evaluate_model(
             sessions[0][1], records, name=models[0], unknown_labels=unknown_labels, invariance=invariance

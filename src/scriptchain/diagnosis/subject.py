@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
 
 from .. import config as configs
@@ -13,7 +12,7 @@ from ..config import Config
 from ..data.records import Records, read
 from ..errors import UsageError
 from ..lab import Batch
-from ..runtime import tensors
+from ..model.pipeline import network_of
 from ..runtime.bundle import Bundle
 from .texts import Vocabulary, sample, vocabulary
 
@@ -76,12 +75,8 @@ def _of_run(bundle: Bundle, rows: Records, texts: int, seed: int) -> Subject:
     learned, other = rows.subset(np.flatnonzero(seen)), rows.subset(np.flatnonzero(~seen))
     if len(learned) < len(other):  # of another set, or mostly: one measurement of all of it
         learned, other = rows, rows.subset([])
-    trained = words.build(config, config.seed)
-    own = {name: tuple(tensor.shape) for name, tensor in trained.state_dict().items()}
-    tensors.check_names(bundle.weights, own, "model.safetensors")
-    trained.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in bundle.weights.items()})
     batches = words.batches(sample(learned, texts, seed))
     held_out = words.batches(sample(other, texts, seed)) if len(other) else []
     if any(batch.labels is None for batch in [*batches, *held_out]):
         held_out = []
-    return Subject(words.build(config, config.seed), trained, batches, held_out, config, words)
+    return Subject(words.build(config, config.seed), network_of(bundle), batches, held_out, config, words)

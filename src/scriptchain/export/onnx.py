@@ -39,7 +39,7 @@ def to_onnx(network: Network, tokenizer: Tokenizer) -> bytes:
         )  # fmt: skip
     assert program is not None
     model = program.model_proto
-    _strip(model)
+    strip(model)
     return model.SerializeToString(deterministic=True)
 
 
@@ -59,7 +59,7 @@ def verify(onnx: bytes, network: Network, tokenizer: Tokenizer, texts: Sequence[
     return difference
 
 
-def _strip(model: Any) -> None:
+def strip(model: Any) -> None:
     """Removes what the exporter notes about its host: stack traces, names of source files, its shape guesses."""
     model.ClearField("doc_string")
     for graph in (model.graph, *model.functions):
@@ -68,6 +68,9 @@ def _strip(model: Any) -> None:
         for part in (graph, *graph.node):
             del part.metadata_props[:]
             part.ClearField("doc_string")
+    for tensor in model.graph.initializer:
+        if tensor.data_location == tensor.DEFAULT:  # said or not: the numbers stand in the file
+            tensor.ClearField("data_location")
     for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
         if value.metadata_props:
             del value.metadata_props[:]

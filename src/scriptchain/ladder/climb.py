@@ -18,14 +18,13 @@ from ..data.splits import without
 from ..errors import DataError, UsageError
 from ..report import Report, Stream, duration, with_interval
 from ..run import Splits
+from ..runtime.session import milliseconds
 from ..scoring.intervals import macro_f1_interval
 from . import recipes
 from .kept import Kept
 from .parts import Part, parts_of, together
 from .rung import Limits, Rung, Trial, choose, rung_of
 from .told import report_of
-
-TIMED = 64  # texts that the latency is measured on
 
 
 def climb(
@@ -109,13 +108,7 @@ def _trained(
 def _measured(model: Classifier, part: Part, seconds: float) -> Trial:
     answers = model.logits(part.score.texts).argmax(1)
     size, logits = model.shipped()
-    texts = part.score.texts[:TIMED]
-    times = []
-    for text in [texts[0], *texts]:
-        start = time.perf_counter()
-        logits([text])
-        times.append(1000 * (time.perf_counter() - start))
-    return Trial(answers, size, float(np.median(times[1:])), seconds)
+    return Trial(answers, size, milliseconds(logits, part.score.texts), seconds)
 
 
 def _majority(truth: NDArray[np.int64], parts: Sequence[Part], labels: Labels) -> Rung:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UsageError
+from ..report import megabytes
 from ..scoring.intervals import Interval, macro_f1_interval, paired_difference
 
 
@@ -83,7 +84,3 @@ def choose(rungs: Sequence[Rung], truth: NDArray[np.int64], num_classes: int, li
     shipped = min([*safe, best], key=lambda rung: rung.size)
     open_ones = [rung for rung in smaller if rung.verdict == "undecided" and rung.size < shipped.size]
     return shipped.name, "UNDECIDED" if open_ones else "DECIDED"
-
-
-def megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"

@@ -4,8 +4,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..report import Report, Table, duration, percent, with_interval
-from .rung import Limits, Rung, megabytes
+from ..report import Report, Table, duration, megabytes, percent, with_interval
+from .rung import Limits, Rung
 
 
 def report_of(

@@ -12,6 +12,8 @@ from ..config import Config
 from ..data.batches import score_in_batches
 from ..data.tokenizer import CLS, Tokenizer
 from ..positions import Positions
+from ..runtime import tensors
+from ..runtime.bundle import Bundle
 from .encoder import Encoder
 from .head import Head
 from .initialise import initialise
@@ -40,6 +42,16 @@ class Network(nn.Module):
 def places(ids: Int[Tensor, "B L"], mask: Bool[Tensor, "B L"]) -> Positions:
     """The positions of a padded batch, [CLS] marked as the special one that it is."""
     return Positions.from_mask(mask, special=ids == CLS)
+
+
+def network_of(bundle: Bundle) -> Network:
+    """The network of a run folder, as training left it. Raises ModelError where its weights are not the config's."""
+    with torch.random.fork_rng():
+        network = Network(bundle.config, bundle.tokenizer.vocab_size, len(bundle.labels))
+    own = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    tensors.check_names(bundle.weights, own, "model.safetensors")
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in bundle.weights.items()})
+    return network.eval()
 
 
 def torch_logits(network: Network, tokenizer: Tokenizer) -> Callable[[Sequence[str]], NDArray[np.float32]]:

@@ -7,7 +7,8 @@ model.onnx         the same, to run   tokenizer.json  vocabulary         fingerp
 baseline.*         TF-IDF + logistic regression                          manifest.json      hashes of all these
 familiarity.*      what held-out texts were like, where there were any
 
-A linear model is its own baseline: there are no weights, no ONNX file and no vocabulary then.
+A linear model is its own baseline: there are no weights, no ONNX file and no vocabulary then. An exported model has
+model.onnx, tokenizer.json, config.json and labels.json alone: what answers, nothing that judges it.
 """
 
 import errno
@@ -44,6 +45,8 @@ FILES = (
     "labels.json", "model.onnx", "model.safetensors", "tokenizer.json",
 )  # fmt: skip
 
+JUDGES = ("baseline.json", "baseline.safetensors", "fingerprints.bin", "model.safetensors")  # that an export leaves out
+
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`files` maps each file's name to its SHA-256."""
@@ -78,9 +81,18 @@ class Bundle:
         unknown = sorted(set(self.manifest.files) - set(FILES))
         if unknown:
             raise ModelError(f"{path} must name files of a run folder, got {unknown[0][:80]!r}")
+        missing = [name for name in JUDGES if not self.has(name)]
+        if self.has("model.onnx") and 0 < len(missing) < len(JUDGES):
+            raise ModelError(f"{path} must name all files of a run folder, got none of the name {missing[0]}")
+
+    def has(self, name: str) -> bool:
+        return name in self.manifest.files
 
     def read(self, name: str) -> bytes:
         """The bytes of a file that the manifest names, hash checked."""
+        if name in JUDGES and not self.has(name):
+            raise ModelError(f"{self.folder} must be a whole run folder, got an export without {name}",
+                             hint="the run folder that it was made from")  # fmt: skip
         content = self._bytes(name)
         if hashlib.sha256(content).hexdigest() != self.manifest.files.get(name):
             raise ModelError(
@@ -131,7 +143,7 @@ class Bundle:
     @cached_property
     def familiarity(self) -> Familiarity | None:
         """None where nothing was held out of training."""
-        if FAMILIARITY not in self.manifest.files:
+        if not self.has(FAMILIARITY):
             return None
         found = tensors.read(self.read(FAMILIARITY), FAMILIARITY)
         rows = found["energy"].shape[:1] if "energy" in found else (1,)
@@ -141,10 +153,12 @@ class Bundle:
         return Familiarity(found["energy"], found["surprise"])
 
     @property
-    def num_parameters(self) -> int:
-        """How many numbers the model has learned."""
+    def num_parameters(self) -> int | None:
+        """How many numbers the model has learned; an exported one does not tell them from its constants."""
         if self.config.model == "linear":
             return self.baseline.num_parameters
+        if not self.has("model.safetensors"):
+            return None
         return sum(tensor.size for tensor in self.weights.values())
 
     def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:

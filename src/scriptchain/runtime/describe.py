@@ -33,8 +33,9 @@ def describe(folder: Path) -> Report:
     }
     names = bundle.labels.names
     meant = config if bundle.config.model == "encoder" else configs.LINEAR
+    learned = "exported" if parameters is None else f"{parameters:,} parameters"
     body: list[Table | str] = [
-        f"{parameters:,} parameters; {len(names)} classes: {', '.join(shown(name, 40) for name in names[:20])}"
+        f"{learned}; {len(names)} classes: {', '.join(shown(name, 40) for name in names[:20])}"
         f"{' ...' if len(names) > 20 else ''}",
         Table("config", ["key", "value"], [[key, str(config[key])] for key in meant]),
         Table("files", ["file", "bytes"], [[name, size] for name, size in sizes.items()]),

@@ -33,14 +33,14 @@ class Scorer(Protocol):
 
     def logits(self, texts: Sequence[str], /) -> NDArray[np.float32]: ...
 
-    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]: ...
+    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating] | None: ...
 
     @property
     def held_out(self) -> Familiarity | None: ...
 
     def surprise(self, texts: Sequence[str]) -> NDArray[np.floating]: ...
 
-    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]: ...
+    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_] | None: ...
 
     def count_truncated(self, texts: Sequence[str]) -> int: ...
 
@@ -51,7 +51,8 @@ def evaluate(
     """Scores with 95 % intervals, baselines beside them, leaks, calibration, order, and the worst errors.
 
     Shares are in 0..1; `data_needs_order` is in accuracy points (0..100). `leaks.rows` counts rows whose text stands
-    in the training set; `metrics_without` is null if none is left without them. With `unknown_labels` skip, rows with
+    in the training set, null of an exported model, which does not keep them and has no TF-IDF baseline;
+    `metrics_without` is null if none is left without them. With `unknown_labels` skip, rows with
     labels that the model does not know are counted and left out. With `invariance` the document also says how many
     labels change under typos, case and other changes that mean nothing (`scoring.invariance`).
 
@@ -74,8 +75,10 @@ def evaluate(
         "baselines": _baselines(model, texts, truth, predicted),
         **order_effect(truth, logits, model.logits([shuffle_words(text) for text in texts])),
         "leaks": {
-            "rows": int(leaked.sum()),
-            "metrics_without": None if leaked.all() else _metrics(truth[~leaked], probabilities[~leaked]),
+            "rows": _rows(leaked),
+            "metrics_without": None
+            if leaked is None or leaked.all()
+            else _metrics(truth[~leaked], probabilities[~leaked]),
         },
         "per_class": _per_class(model.labels, truth, predicted),
         "confusion": {"labels": list(model.labels.names), "rows": confusion(truth, predicted, num_classes).tolist()},
@@ -122,7 +125,7 @@ def compare(models: Sequence[tuple[str, Scorer]], records: Records, *, unknown_l
             {
                 "model": name,
                 "metrics": _metrics(truth, softmax(scores)),
-                "leaked_rows": int(model.saw(records.texts).sum()),
+                "leaked_rows": _rows(model.saw(records.texts)),
             }
             for (name, model), scores in zip(models, logits, strict=True)
         ],
@@ -133,7 +136,7 @@ def compare(models: Sequence[tuple[str, Scorer]], records: Records, *, unknown_l
     }
     rows = [
         [label, entry["model"], *(with_interval(entry["metrics"][key]) for key in ("accuracy", "macro_f1")),
-         entry["leaked_rows"]]
+         "unknown" if entry["leaked_rows"] is None else entry["leaked_rows"]]
         for label, entry in zip("AB", data["models"], strict=True)
     ]  # fmt: skip
     body: list[Table | str] = [
@@ -176,10 +179,10 @@ def _baselines(
     """Each baseline's own scores and the model's lead over it, on the same rows. The majority class is that of
     the scored rows: no constant answer does better on them."""
     num_classes = len(model.labels.names)
-    answers = {
-        "majority": np.full_like(truth, np.bincount(truth).argmax()),
-        "tfidf_lr": model.baseline_logits(texts).argmax(1),
-    }
+    answers = {"majority": np.full_like(truth, np.bincount(truth).argmax())}
+    linear = model.baseline_logits(texts)
+    if linear is not None:
+        answers["tfidf_lr"] = linear.argmax(1)
     return {
         name: {
             "accuracy": accuracy_interval(truth, answer),
@@ -277,22 +280,21 @@ def _body(data: dict[str, Any]) -> list[Table | str]:
          with_interval(entry["difference"]["macro_f1"])]
         for key, entry in baselines.items()
     ]  # fmt: skip
-    order, leaks = data["data_needs_order"], data["leaks"]
+    order = data["data_needs_order"]
     skipped = data["unknown_labels"]
     body: list[Table | str] = [_skipped(skipped)] if skipped else []
     body += [
         Table("scores", ["", "accuracy", "macro-F1", "this model's lead in macro-F1"], rows,
               note="95 % intervals from a bootstrap over the rows"),
     ]  # fmt: skip
-    lead = baselines["tfidf_lr"]["difference"]["macro_f1"]
-    if lead["value"] < 0:
+    lead = baselines["tfidf_lr"]["difference"]["macro_f1"] if "tfidf_lr" in baselines else None
+    if lead is not None and lead["value"] < 0:
         sure = "is better than" if lead["high"] < 0 else "scores higher than"
         body.append(f"note: TF-IDF + logistic regression {sure} this model here; it may be all that you need")
     body += [
         f"calibration error: {with_interval(metrics['calibration_error'])}; "
         f"log loss {data['log_loss']:.3f}, Brier score {data['brier_score']:.3f}",
-        f"leaks: {leaks['rows']:,} rows stand in the training set"
-        + (f"; without them {_without(leaks)}" if leaks["rows"] else ""),
+        f"leaks: {_leaks(data['leaks'])}",
         f"data needs order: shuffling the words costs {order['value']:.1f} points of accuracy "
         f"[{order['low']:.1f}, {order['high']:.1f}]",
         f"model uses order: {percent(data['model_uses_order']['flip_rate'])} of the labels change, logits move by "
@@ -365,6 +367,16 @@ def _skipped(rows: int) -> str:
     return f"{rows:,} row{'s' * (rows > 1)} left out: the model does not know the label"
 
 
-def _without(leaks: dict[str, Any]) -> str:
-    metrics = leaks["metrics_without"]
-    return "nothing is left" if metrics is None else f"accuracy is {with_interval(metrics['accuracy'])}"
+def _rows(leaked: NDArray[np.bool_] | None) -> int | None:
+    return None if leaked is None else int(leaked.sum())
+
+
+def _leaks(found: dict[str, Any]) -> str:
+    if found["rows"] is None:
+        return "unknown, an exported model does not keep what it learned from"
+    told = f"{found['rows']:,} rows stand in the training set"
+    if not found["rows"]:
+        return told
+    metrics = found["metrics_without"]
+    left = "nothing is left" if metrics is None else f"accuracy is {with_interval(metrics['accuracy'])}"
+    return f"{told}; without them {left}"

@@ -31,7 +31,7 @@ TENSOR = {1: "dims", 2: "data_type", 4: "float_data", 5: "int32_data", 7: "int64
 def check(content: bytes, name: str, embeddings: tuple[str, int]) -> None:
     """Raises ModelError for a model that could reach outside its file, or whose tokens are not the vocabulary's.
 
-    `embeddings` names the tensor with a row a token, and how many rows it must have.
+    `embeddings` names the tensor with a row a token, in floats or 8 bits, and how many rows it must have.
     """
     model = _known(memoryview(content), MODEL, name)
     for imported in _all(model, "opset_import"):
@@ -53,8 +53,9 @@ def check(content: bytes, name: str, embeddings: tuple[str, int]) -> None:
                 _tensor(tensor, name)
     tensors = dict(_tensor(tensor, name) for tensor in _all(graph, "initializer"))
     key, rows = embeddings
-    if tensors.get(key, [0])[0] != rows:
-        raise ModelError(f"{name} must have an embedding for each of {rows:,} tokens, got {tensors.get(key, [0])[0]:,}")
+    found = tensors.get(key, tensors.get(f"{key}_quantized", [0]))[0]
+    if found != rows:
+        raise ModelError(f"{name} must have an embedding for each of {rows:,} tokens, got {found:,}")
 
 
 def _tensor(message: memoryview, name: str) -> tuple[str, list[int]]:

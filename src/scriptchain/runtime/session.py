@@ -1,6 +1,7 @@
 """What answers for a finished model everywhere, without torch: onnxruntime, or numpy for a linear one."""
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from . import graph
 from .bundle import Bundle
 from .linear import Linear
 
+TIMED = 64  # texts that the latency is measured on
 Logits = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
@@ -46,22 +48,22 @@ class Session:
         """Shape `(N, C)`; each row sums to 1."""
         return softmax(self.logits(texts))
 
-    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
-        """What the stored TF-IDF + logistic regression says."""
-        return self.bundle.baseline.logits(texts)
+    def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating] | None:
+        """What the stored TF-IDF + logistic regression says; None of an exported model, which has none."""
+        return None if not self.bundle.has("baseline.json") else self.bundle.baseline.logits(texts)
 
     @property
     def held_out(self) -> Familiarity | None:
-        """What the texts held out of training were like; None where there were none."""
+        """What the texts held out of training were like; None where there were none, and of an exported model."""
         return self.bundle.familiarity
 
     def surprise(self, texts: Sequence[str]) -> NDArray[np.floating]:
         """How rare the words of each text were in training, `(N,)`."""
         return self.bundle.baseline.surprise(texts)
 
-    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """Which texts stand in the training set."""
-        return self.bundle.saw(texts)
+    def saw(self, texts: Sequence[str]) -> NDArray[np.bool_] | None:
+        """Which texts stand in the training set; None of an exported model, which does not keep them."""
+        return self.bundle.saw(texts) if self.bundle.has("fingerprints.bin") else None
 
     def count_truncated(self, texts: Sequence[str]) -> int:
         """How many texts are longer than max_seq_len; a linear model reads all of every text."""
@@ -110,6 +112,16 @@ def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None
         if found != (1, classes):
             raise ModelError(f"model.onnx must score {classes} classes, got logits of shape {found}")
     return lambda texts: score_in_batches(texts, tokenizer, run)
+
+
+def milliseconds(logits: Logits, texts: Sequence[str]) -> float:
+    """What one text alone takes from text to logits, the median of the first 64; the first also warms up."""
+    times = []
+    for text in [texts[0], *texts[:TIMED]]:
+        start = time.perf_counter()
+        logits([text])
+        times.append(1000 * (time.perf_counter() - start))
+    return float(np.median(times[1:]))
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
