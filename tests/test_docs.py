@@ -66,7 +66,19 @@ def test_every_command_runs_in_the_order_shown(page, lines, tmp_path):
 
 def test_the_pages_show_the_commands():
     shown = {line.split()[1] for _, lines in commands() for line in lines}
-    assert {"check", "train", "distill", "predict", "evaluate", "info", "presets", "encodings", "diagnose"} <= shown
+    assert {
+        "check",
+        "train",
+        "distill",
+        "explain",
+        "export",
+        "predict",
+        "evaluate",
+        "info",
+        "presets",
+        "encodings",
+        "diagnose",
+    } <= shown
 
 
 def test_the_readme_begins_with_what_a_newcomer_needs():
