@@ -51,12 +51,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-CATALOGUE = {f"{kind}{n}" for kind, rows in zip("dcmtb", (29, 10, 16, 16, 8), strict=True) for n in range(1, rows + 1)}
+CATALOGUE = {
+    f"{kind}{n}" for kind, rows in zip("dcmtbh", (29, 10, 16, 16, 8, 35), strict=True) for n in range(1, rows + 1)
+}
 
 
 def _rows(nodes: list[str]) -> set[str]:
     """`test_b1_b2_broken` answers two rows of the catalogue."""
-    named = [re.match(r"test_((?:[dcmtb]\d+_)+)", node.split("::")[-1].lower()) for node in nodes]
+    named = [re.match(r"test_((?:[dcmtbh]\d+_)+)", node.split("::")[-1].lower()) for node in nodes]
     rows = [row for match in named if match for row in match[1].rstrip("_").split("_")]
     return {f"{row[0]}{int(row[1:])}" for row in rows}
 

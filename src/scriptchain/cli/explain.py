@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..errors import MissingExtraError, UsageError
 from .options import Encoding, Json, OnBadRow, TextColumn, Threads, new_app, save
 
 if TYPE_CHECKING:
@@ -52,8 +52,10 @@ def explain(
     found = [explained(session.logits, session.labels, text, label) for text in records.texts]
     data = {"model": model, "explanations": [one.to_dict() for one in found]}
     if html is not None:
-        from ..export.page import explanations
-
+        try:
+            from ..export.page import explanations
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"--html ({error.name})", "train") from None
         save(html, explanations(f"What {model} rests on", found).encode("utf-8", "backslashreplace"))
     if json:
         typer.echo(Report(model, data).to_json())

@@ -33,9 +33,13 @@ def export(
 ) -> None:
     """Write what answers and nothing else, when it is shown on rows that it answers as before."""
     from ..data.records import read
-    from ..errors import UsageError
-    from ..export.artifact import export as write
-    from ..run import check_output
+    from ..errors import MissingExtraError, UsageError
+
+    try:
+        from ..export.artifact import export as write
+        from ..run import check_output
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"export ({error.name})", "train") from None
 
     formats = list(dict.fromkeys(format.split(",")))
     if output is not None and len(formats) > 1:

@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "Label texts from arguments, a file or standard input.",
     "export": "Write what answers and nothing else, in floats or 8-bit numbers, proven on rows to answer as before.",
     "explain": "Show the words that an answer rests on, and check that they matter.",
+    "serve": "Answer over HTTP: labels, explanations, health and metrics.",
     "info": "Say what a run folder holds.",
     "diagnose": "Measure what depth does to a stack and say what ails it, or judge a claim about it.",
     "presets": "List the presets, or copy one into a file.",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import DataError, UsageError
+from ..runtime.answers import DIGITS, label_of, members
 from .options import Encoding, OnBadRow, TextColumn, Threads, new_app
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ Sets = tuple[Sequence[str], float]  # all classes, and the score from which on o
 Writer = Callable[[Sequence[Answer], bool], str]
 
 app = new_app()
-CHUNK, DIGITS = 2048, 6  # rows at a time, decimal places of a score
+CHUNK = 2048  # rows at a time
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # how a spreadsheet knows one
 
 
@@ -150,19 +151,11 @@ def _answers(
         if isinstance(row, DataError):
             found.append((row, None, [], None))
         else:
-            one = next(scores)
-            sure = round(float(one.max()), DIGITS) >= abstain_below  # as it is written: who read it there means that
-            label = names[int(one.argmax())] if sure else None
+            one = next(scores).tolist()
             familiar = next(alike)
-            found.append((row, label, [float(score) for score in one], None if familiar is None else float(familiar)))
+            like_them = None if familiar is None else float(familiar)
+            found.append((row, label_of(names, one, abstain_below), one, like_them))
     return found
-
-
-def _members(sets: Sets, scores: list[float]) -> list[str]:
-    """The labels with enough score, the likeliest first."""
-    names, least = sets
-    order = sorted(range(len(names)), key=lambda number: -scores[number])
-    return [names[number] for number in order if round(scores[number], DIGITS) >= least]
 
 
 def _json_lines(names: Sequence[str], with_id: bool, sets: Sets | None = None) -> Writer:
@@ -176,7 +169,7 @@ def _json_lines(names: Sequence[str], with_id: bool, sets: Sets | None = None) -
         if like is not None:
             told["familiarity"] = round(like, DIGITS)
         if sets is not None:
-            told["labels"] = _members(sets, scores)
+            told["labels"] = members(sets[0], scores, sets[1])
         if names:
             told["scores"] = {name: round(value, DIGITS) for name, value in zip(names, scores, strict=True)}
         return told
@@ -199,7 +192,7 @@ def _csv_lines(
         if isinstance(row, DataError):
             return [*[""] * (with_id + 3 + familiarity + (sets is not None) + len(names)), safe(row.message)]
         ids = [safe(row.label)] if with_id else []
-        several = [] if sets is None else [safe("; ".join(_members(sets, scores)))]
+        several = [] if sets is None else [safe("; ".join(members(sets[0], scores, sets[1])))]
         top, *rest = [f"{score:.{DIGITS}f}" for score in (max(scores), *(scores if names else ()))]
         alike = [] if like is None else [f"{like:.{DIGITS}f}"]
         return [*ids, safe(row.text), safe(label), top, *alike, *several, *rest, ""]

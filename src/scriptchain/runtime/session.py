@@ -65,11 +65,14 @@ class Session:
         """Which texts stand in the training set; None of an exported model, which does not keep them."""
         return self.bundle.saw(texts) if self.bundle.has("fingerprints.bin") else None
 
-    def count_truncated(self, texts: Sequence[str]) -> int:
-        """How many texts are longer than max_seq_len; a linear model reads all of every text."""
+    def truncated(self, texts: Sequence[str]) -> list[bool]:
+        """Which texts are longer than max_seq_len; a linear model reads all of every text."""
         if self.config.model == "linear":
-            return 0
-        return int(self.bundle.tokenizer.encode(texts).truncated.sum())
+            return [False] * len(texts)
+        return self.bundle.tokenizer.encode(texts).truncated.tolist()
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        return sum(self.truncated(texts))
 
 
 def linear_logits(linear: Linear) -> Logits:

@@ -1,0 +1,37 @@
+"""The model that is served: a loaded run folder and the name that every answer bears."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import config as configs
+from ..runtime.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """`id` is a hash of the manifest: what answered can be told from what is there now."""
+
+    folder: Path
+    id: str
+    session: Session
+
+    @classmethod
+    def load(cls, folder: Path, threads: int | None) -> "Model":
+        """Raises ModelError as `Session`. It has answered once when it is there: the first user does not wait."""
+        session = Session(folder, threads=threads)
+        session.logits(["a text"])
+        files = session.bundle.manifest.files
+        content = "".join(f"{name} {files[name]}\n" for name in sorted(files))
+        return cls(folder, hashlib.sha256(content.encode()).hexdigest()[:16], session)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "model": self.id,
+            "name": self.folder.name,
+            "scriptchain": self.session.bundle.manifest.scriptchain,
+            "classes": list(self.session.labels.names),
+            "parameters": self.session.bundle.num_parameters,
+            "config": configs.to_dict(self.session.config),
+        }

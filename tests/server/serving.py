@@ -1,0 +1,88 @@
+"""A server in a process of its own, as users start it, and what is sent to it by the byte."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+
+class Server:
+    def __init__(self, process: subprocess.Popen, log: Path, port: int):
+        self.process, self.log, self.port = process, log, port
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+
+    def said(self) -> str:
+        return self.log.read_text("utf-8")
+
+    def predict(self, *texts: str, **more) -> httpx.Response:
+        return self.client.post("/v1/predict", json={"texts": list(texts), **more})
+
+    def raw(self, content: bytes, seconds: float = 20.0) -> bytes:
+        """All that comes back until the server closes or nothing more comes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as one:
+            with suppress(BrokenPipeError, ConnectionResetError):  # it answered before all was read
+                one.sendall(content)
+            return received(one)
+
+    def stop(self, kind: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(kind)
+        return self.process.wait(timeout=60)
+
+
+def received(one: socket.socket) -> bytes:
+    found = b""
+    try:
+        while part := one.recv(65_536):
+            found += part
+            head, ended, body = found.partition(b"\r\n\r\n")
+            size = re.search(rb"content-length: (\d+)", head.lower())
+            if ended and size and len(body) >= int(size[1]) and b"connection: close" not in head.lower():
+                break
+    except (TimeoutError, ConnectionResetError):
+        pass
+    return found
+
+
+@contextmanager
+def serving(model: Path, *options: object, **environment: str) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "scriptchain", "serve", str(model), "--port", "0", *map(str, options)],
+                stderr=file, stdout=file, env={**os.environ, **environment},
+            )  # fmt: skip
+        try:
+            deadline = time.monotonic() + 60
+            while not (found := re.search(r"at http://\S+:(\d+)\n", log.read_text("utf-8"))):
+                assert process.poll() is None, log.read_text("utf-8")
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            server = Server(process, log, int(found[1]))
+            with server.client:
+                while server.client.get("/readyz").status_code != 200:
+                    time.sleep(0.05)
+                yield server
+        finally:
+            process.kill()
+            process.wait()
+
+
+def posted(body: bytes, path: str = "/v1/predict", headers: bytes = b"content-type: application/json\r\n") -> bytes:
+    """A whole request, with its length."""
+    return b"POST %s HTTP/1.1\r\nhost: localhost\r\n%scontent-length: %d\r\n\r\n%s" % (
+        path.encode(), headers, len(body), body
+    )  # fmt: skip
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer else 0
