@@ -12,6 +12,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
 
 from .._version import __version__
 from ..errors import ModelError, UsageError
@@ -20,7 +21,7 @@ from ..runtime.documents import parsed
 from ..runtime.explain import explain
 from ..runtime.session import softmax
 from .batcher import Batcher, Busy
-from .guard import Guard, Refused, too_large
+from .guard import Guard, Refused, judge_body, too_large
 from .limits import Limits
 from .metrics import Metrics
 from .model import Model
@@ -31,8 +32,9 @@ Body = TypeVar("Body", bound=BaseModel)
 Found = TypeVar("Found")
 DEPTH = 32  # of a body's nesting
 REFUSALS = {
-    400: "Not a request, or from elsewhere.", 401: "No key, or a wrong one.", 413: "Too large.", 415: "Not JSON.",
-    422: "JSON of another shape.", 429: "This client has too much waiting.", 503: "Too much is waiting; ask again.",
+    400: "Not a request, or from elsewhere.", 401: "No key, or a wrong one.", 404: "Not there.", 413: "Too large.",
+    415: "Not JSON.", 422: "JSON of another shape.", 429: "This client has too much waiting.",
+    503: "Too much is waiting; ask again.",
 }  # fmt: skip
 
 
@@ -154,7 +156,7 @@ def create_app(
         try:
             model, found = await service.explain(wanted, request)
         except UsageError as error:
-            raise Refused(422, "label", error.message) from None
+            raise Refused(404, "label", error.message) from None
         return _json({"model": model.id, **found.to_dict()})
 
     @app.get("/v1/model")
@@ -179,10 +181,10 @@ def create_app(
             raise Refused(503, "not_ready", "the server is stopping or stuck")
         return _json({"status": "ready", "model": service.model.id})
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """For Prometheus."""
-        return Response(service.metrics.text(service.batcher.waiting), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(service.metrics.text(service.batcher.waiting))
 
     for path, route in (("/v1/model", facts), ("/v1/limits", told_limits), ("/healthz", alive), ("/readyz", ready),
                         ("/metrics", metrics)):  # fmt: skip
@@ -201,6 +203,7 @@ async def _left(request: Request) -> None:
 
 async def _body(request: Request, kind: type[Body], limits: Limits) -> Body:
     """Raises Refused for a body that comes too slowly, is too large, or is not of that kind."""
+    judge_body(request.headers, limits)
     content = bytearray()
     try:
         async with asyncio.timeout(limits.body_seconds):

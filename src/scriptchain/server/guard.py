@@ -6,7 +6,7 @@ Every refusal is the same small document, `{"error": {"code", "message", "reques
 import hmac
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -84,10 +84,7 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin.decode("latin-1")).hostname not in self.hosts:
             raise Refused(400, "origin", "the Origin header must be a name of this server")
-        client = self._client(scope, headers)
-        if scope["method"] == "POST":
-            self._judge_body(headers)
-        return client
+        return self._client(scope, headers)
 
     def _client(self, scope: dict[str, Any], headers: dict[bytes, bytes]) -> str:
         address = (scope.get("client") or ("?",))[0]
@@ -104,15 +101,17 @@ class Guard:
         raise Refused(401, "key", "a key must come as Authorization: Bearer KEY or X-API-Key: KEY",
                       {"www-authenticate": "Bearer"})  # fmt: skip
 
-    def _judge_body(self, headers: dict[bytes, bytes]) -> None:
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise Refused(415, "encoding", "the body must not be compressed", CLOSE)
-        kind, _, rest = headers.get(b"content-type", b"").partition(b";")
-        charset = rest.strip().lower().replace(b'"', b"")
-        if kind.strip().lower() != b"application/json" or charset not in (b"", b"charset=utf-8"):
-            raise Refused(415, "content_type", "the body must be application/json", CLOSE)
-        if int(headers.get(b"content-length", b"0")) > self.limits.body:
-            raise too_large(self.limits)
+
+def judge_body(headers: Mapping[str, str], limits: Limits) -> None:
+    """Raises Refused for a body that is not JSON by its name, or too large by its length."""
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "encoding", "the body must not be compressed", CLOSE)
+    kind, _, rest = headers.get("content-type", "").partition(";")
+    charset = rest.strip().lower().replace('"', "")
+    if kind.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
+        raise Refused(415, "content_type", "the body must be application/json", CLOSE)
+    if int(headers.get("content-length", "0")) > limits.body:
+        raise too_large(limits)
 
 
 def too_large(limits: Limits) -> Refused:
