@@ -13,6 +13,7 @@ import pytest
 
 from scriptchain.__main__ import run
 from scriptchain.server.app import PATHS
+from scriptchain.server.page import KINDS
 
 from .serving import Server, posted, received, serving, status
 
@@ -274,7 +275,7 @@ def test_h34_metrics_name_no_stranger(server):
 
 def test_the_document_names_every_route_and_what_it_refuses(server):
     document = server.client.get("/openapi.json").json()
-    assert set(document["paths"]) == set(PATHS) - {"/openapi.json"}
+    assert set(document["paths"]) == set(PATHS) - {*KINDS, "/openapi.json"}
     body = document["paths"]["/v1/predict"]["post"]["requestBody"]["content"]["application/json"]
     assert body["schema"]["required"] == ["texts"]
     assert server.client.get("/v1/limits").json()["texts"] == 64

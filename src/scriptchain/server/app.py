@@ -25,6 +25,7 @@ from .guard import Guard, Refused, judge_body, too_large
 from .limits import Limits
 from .metrics import Metrics
 from .model import Model
+from .page import KINDS, add_page
 from .schema import Explain, Explained, Failure, Predict, Predictions, complaint
 
 LOG = logging.getLogger("scriptchain.server")
@@ -189,10 +190,21 @@ def create_app(
     for path, route in (("/v1/model", facts), ("/v1/limits", told_limits), ("/healthz", alive), ("/readyz", ready),
                         ("/metrics", metrics)):  # fmt: skip
         app.add_api_route(path, route, methods=["HEAD"], include_in_schema=False)
+    add_page(app)
     return app
 
 
-PATHS = ("/v1/predict", "/v1/explain", "/v1/model", "/v1/limits", "/healthz", "/readyz", "/metrics", "/openapi.json")
+PATHS = (
+    *KINDS,
+    "/v1/predict",
+    "/v1/explain",
+    "/v1/model",
+    "/v1/limits",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+)
 
 
 async def _left(request: Request) -> None:

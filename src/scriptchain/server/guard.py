@@ -3,6 +3,7 @@
 Every refusal is the same small document, `{"error": {"code", "message", "request_id"}}`, and never holds what was sent.
 """
 
+import base64
 import hmac
 import secrets
 import time
@@ -90,16 +91,29 @@ class Guard:
         address = (scope.get("client") or ("?",))[0]
         if not self.keys:
             return address
-        kind, _, token = headers.get(b"authorization", b"").partition(b" ")
-        given = token.strip() if kind.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+        given = _given(headers)
         # All are compared, each in constant time: how long it takes tells nothing.
         right = [number for number, key in enumerate(self.keys) if hmac.compare_digest(key, given)]
         if right:
             return f"key {right[0]}"
         if scope["path"] in OPEN:
             return address
+        # A browser asks its user for a name and a password: any name, and the key.
+        way = "Basic realm=scriptchain" if scope["path"] == "/" else "Bearer"
         raise Refused(401, "key", "a key must come as Authorization: Bearer KEY or X-API-Key: KEY",
-                      {"www-authenticate": "Bearer"})  # fmt: skip
+                      {"www-authenticate": way})  # fmt: skip
+
+
+def _given(headers: dict[bytes, bytes]) -> bytes:
+    kind, _, token = headers.get(b"authorization", b"").partition(b" ")
+    if kind.lower() == b"bearer":
+        return token.strip()
+    if kind.lower() == b"basic":
+        try:
+            return base64.b64decode(token, validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return headers.get(b"x-api-key", b"")
 
 
 def judge_body(headers: Mapping[str, str], limits: Limits) -> None:
