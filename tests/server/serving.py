@@ -27,7 +27,7 @@ class Server:
         return self.client.post("/v1/predict", json={"texts": list(texts), **more})
 
     def raw(self, content: bytes, seconds: float = 20.0) -> bytes:
-        """All that comes back until the server closes or nothing more comes."""
+        """The answer to that, whether or not it is a request."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as one:
             with suppress(BrokenPipeError, ConnectionResetError):  # it answered before all was read
                 one.sendall(content)
@@ -39,16 +39,15 @@ class Server:
 
 
 def received(one: socket.socket) -> bytes:
+    """The answer, or nothing where the connection was closed. Raises TimeoutError where neither came."""
     found = b""
-    try:
+    with suppress(ConnectionResetError):
         while part := one.recv(65_536):
             found += part
             head, ended, body = found.partition(b"\r\n\r\n")
             size = re.search(rb"content-length: (\d+)", head.lower())
             if ended and size and len(body) >= int(size[1]) and b"connection: close" not in head.lower():
                 break
-    except (TimeoutError, ConnectionResetError):
-        pass
     return found
 
 
