@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-INSIDE = ["presets/seed.toml", "presets/small.toml", "data/emotions.csv", "export/templates/report.html", "py.typed"]
+INSIDE = ["presets/seed.toml", "presets/small.toml", "data/emotions.csv", "export/templates/report.html",
+          "export/templates/explain.html", "server/page/index.html", "server/page/page.js", "py.typed"]  # fmt: skip
 
 pytestmark = pytest.mark.install
 
@@ -66,6 +67,8 @@ def test_the_core_works_without_torch(core, tiny_run, tiny_data, tmp_path):
     assert json.loads(scored.stdout)["rows"] == 160
     answered = run(program, "predict", tiny_run, "the food was good")
     assert json.loads(answered.stdout)["label"] in ("good", "bad")
+    reasons = run(program, "explain", tiny_run, "the food was good", "--json")
+    assert json.loads(reasons.stdout)["explanations"][0]["label"] in ("good", "bad")
     assert run(program, "info", tiny_run).returncode == 0
     assert "seed" in run(program, "presets").stdout
 
@@ -77,6 +80,12 @@ def test_training_without_the_extra_says_what_to_install(core, tmp_path):
         "error: training (torch) needs the [train] extra; hint: pip install 'scriptchain[train]'\n"
     )
     assert not (tmp_path / "runs" / "emotions").exists()
+    for command, told in (("export", "export (torch) needs the [train] extra"),
+                          ("serve", "serving (uvicorn) needs the [serve] extra")):  # fmt: skip
+        more = ["--data", "emotions"] if command == "export" else []
+        result = run(core / "scriptchain", command, "runs/emotions", *more, cwd=tmp_path)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert told in result.stderr
 
 
 def test_the_core_install_stays_small(core):

@@ -139,16 +139,19 @@ def without(monkeypatch, library: str, *modules: str) -> None:
         ("encodings rope --plot rope.png", "matplotlib", ("export.encodings",), "--plot (matplotlib)", "train"),
         ("train emotions --output run", "torch", ("model.pipeline",), "training (torch)", "train"),
         ("diagnose FOLDER", "transformers", (), "a Hugging Face folder", "hf"),
+        ("explain RUN good --html page.html", "matplotlib", ("style", "export.page"), "--html (matplotlib)", "train"),
+        ("export RUN --data emotions", "torch", ("model.pipeline", "export.artifact"), "export (torch)", "train"),
+        ("serve RUN", "fastapi", ("server.app", "server.serve"), "serving (fastapi)", "serve"),
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_extras_that_are_not_installed(use, library, modules, what, extra, tmp_path, monkeypatch, capsys):
+def test_extras_that_are_not_installed(use, library, modules, what, extra, tiny_run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FOLDER").mkdir()
     (tmp_path / "FOLDER" / "config.json").write_text("{}")
     with monkeypatch.context() as patch:
         without(patch, library, *modules)
-        assert run([*use.split()]) == 2
+        assert run([str(tiny_run) if part == "RUN" else part for part in use.split()]) == 2
     err = capsys.readouterr().err
     message = f"error: {what} needs the [{extra}] extra; hint: pip install 'scriptchain[{extra}]'"
     assert err.splitlines()[-1] == message
