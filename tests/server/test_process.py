@@ -196,8 +196,10 @@ def test_an_answer_that_takes_too_long_is_given_up():
         service.model.session.go_on.clear()
         answer = await client.post("/v1/predict", json={"texts": ["a"]})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "deadline")
+        assert (await client.post("/v1/predict", json={"texts": ["b"]})).status_code == 503
         await asyncio.sleep(0.05)
         assert service.batcher.waiting == 0
+        assert len(service.batcher._jobs) == 0  # nothing piles up behind an answer that hangs
         service.model.session.go_on.set()
 
     in_process(test, Limits(seconds=0.3))

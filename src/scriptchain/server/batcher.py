@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,8 @@ class Batcher:
             return await job.answer
         except asyncio.CancelledError:
             self.left()
+            with suppress(ValueError):  # where an answer hangs, what nobody waits for would pile up behind it
+                self._jobs.remove(job)
             raise
         finally:
             self._held[client] -= len(texts)
