@@ -46,6 +46,7 @@ def here(tiny_run, tiny_data, tmp_path, monkeypatch):
     Path("empty.csv").write_text("")
     Path("head.csv").write_text("text,label\n")
     write(Path("one.csv"), [("a b c", "x"), ("d e f", "x")])
+    write(Path("two.csv"), [("g h i", "x"), ("j k l", "y")])
     write(Path("lonely.csv"), [*((f"text number {n}", "xy"[n % 2]) for n in range(40)), ("only one", "z")])
     write(Path("strange.csv"), [("hello there", "good"), ("bye now", "ugly"), ("bye then", "ugly")])
     Path("texts.csv").write_text("text\nwithout labels\n")
@@ -78,7 +79,7 @@ USES = [
     ("train empty.csv", 3, "empty.csv has no rows"),
     ("train head.csv", 3, "head.csv has no rows"),
     ("train one.csv --quiet", 3, "labels must have 2 or more classes, got 1 ('x')"),
-    ("train one.csv --test data.csv --validation data.csv --quiet", 3,
+    ("train one.csv --test two.csv --validation data.csv --quiet", 3,
      "the training rows must have at least two classes, got 1"),
     ("train lonely.csv --quiet", 3,
      "class 'z' must have 3 or more distinct texts for 3 parts, got 1; hint: add rows of this class or remove it, or "
