@@ -142,6 +142,10 @@ def create_app(
     @app.post("/v1/predict", openapi_extra=_takes(Predict), responses={200: {"model": Predictions}})
     async def predict(request: Request) -> Response:
         """The label of each text, with its calibrated probability."""
+        try:
+            service.batcher.judge(request.state.client)
+        except Busy as busy:
+            raise _busy(busy.mine) from None
         wanted = await _body(request, Predict, limits)
         if len(wanted.texts) > limits.texts:
             raise Refused(413, "texts", f"a request may have {limits.texts:,} texts, got {len(wanted.texts):,}")

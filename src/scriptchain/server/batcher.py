@@ -55,15 +55,19 @@ class Batcher:
         """Texts that are not answered yet."""
         return self._held.total()
 
+    def judge(self, client: str, texts: int = 1) -> None:
+        """Raises Busy where that many more would be too many; it costs less than reading them."""
+        if self.waiting + texts > self.limits.queue:
+            raise Busy(mine=False)
+        if self._held.get(client, 0) + texts > max(self.limits.texts, self.limits.share * self.limits.queue):
+            raise Busy(mine=True)
+
     async def ask(self, model: Model, texts: Sequence[str], client: str) -> list[NDArray[np.float32] | None]:
         """The logits of each text, `(C,)`; None of a text that the model cannot answer.
 
         *Raises*: Busy. Whoever is cancelled while waiting is forgotten.
         """
-        if self.waiting + len(texts) > self.limits.queue:
-            raise Busy(mine=False)
-        if self._held[client] + len(texts) > max(self.limits.texts, self.limits.share * self.limits.queue):
-            raise Busy(mine=True)
+        self.judge(client, len(texts))
         job = _Job(model, texts, client, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._held[client] += len(texts)
