@@ -245,6 +245,10 @@ def test_what_cannot_be_exported_is_one_line(sure_run, sure_data, tmp_path, caps
         2, "--format must be of onnx, int8, got 'pickle'")  # fmt: skip
     assert refused(sure_run, *rows, "--format", "onnx,int8", "--output", tmp_path / "new") == (
         2, "--output must come with one --format, got 'onnx,int8'")  # fmt: skip
+    copy = shutil.copytree(sure_run, tmp_path / "run")
+    assert refused(copy, *rows, "--format", "int8,pickle") == (2, "--format must be of onnx, int8, got 'pickle'")
+    assert refused(copy, *rows, "--output", tmp_path / "x" / ".." / "run", "--force") == (
+        2, f"--output must not be the MODEL, got '{tmp_path}/x/../run' twice")  # fmt: skip
     (tmp_path / "taken").mkdir()
     assert refused(sure_run, *rows, "--output", tmp_path / "taken") == (
         2, f"--output must not exist yet, got '{tmp_path}/taken'; hint: --force replaces it")  # fmt: skip

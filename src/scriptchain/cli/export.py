@@ -36,6 +36,7 @@ def export(
     from ..errors import MissingExtraError, UsageError
 
     try:
+        from ..export.artifact import check_request
         from ..export.artifact import export as write
         from ..run import check_output
     except ModuleNotFoundError as error:
@@ -45,7 +46,8 @@ def export(
     if output is not None and len(formats) > 1:
         raise UsageError(f"--output must come with one --format, got {format[:40]!r}")
     places = [output or model.with_name(f"{model.name}-{one}") for one in formats]
-    for place in places:
+    for place, one in zip(places, formats, strict=True):  # all of them before the first is written
+        check_request(model, place, one)
         check_output(place, force)
     rows = read(data, labels_required=False, text_column=text_column, label_column=label_column, encoding=encoding,
                 on_bad_row=on_bad_row)  # fmt: skip

@@ -51,8 +51,7 @@ def export(model: Path, rows: Records, output: Path, *, format: str, threads: in
     *Raises*: UsageError for a format that does not exist; ModelError for a linear model, which has no ONNX file, for a
     folder that does not hold its weights, and where too few labels stay; ResourceError where it cannot be written.
     """
-    if format not in FORMATS:
-        raise UsageError(f"--format must be of {', '.join(FORMATS)}, got {format[:40]!r}")
+    check_request(model, output, format)
     session = Session(model, threads=threads)
     if session.config.model == "linear":
         raise ModelError(f"{model} must hold an encoder to be exported, got a linear model",
@@ -60,7 +59,6 @@ def export(model: Path, rows: Records, output: Path, *, format: str, threads: in
     content, tokenizer = session.bundle.read("model.onnx"), session.bundle.tokenizer
     seen, chosen = session.bundle.saw(rows.texts), _some(len(rows), PROOF)
     proof = rows.subset(chosen)
-    before = softmax(session.logits(proof.texts))
 
     def candidate(way: str, content: bytes) -> _Candidate:
         answer = session_logits(content, tokenizer, threads, classes=len(session.labels))
@@ -76,6 +74,7 @@ def export(model: Path, rows: Records, output: Path, *, format: str, threads: in
         before = softmax(torch_logits(network, tokenizer)(proof.texts))
         found = [candidate("float32", content)]
     else:
+        before = softmax(session.logits(proof.texts))
         own = rows.subset(np.flatnonzero(seen)) if seen.any() else rows
         texts = own.subset(_some(len(own), CALIBRATION)).texts
         found = [candidate("dynamic", dynamic(content)), candidate("static", static(content, tokenizer, texts))]
@@ -102,6 +101,14 @@ def export(model: Path, rows: Records, output: Path, *, format: str, threads: in
     report = Report(f"{output}: {format} of {model}, proven on {len(proof):,} rows", told, _body(told))
     _write(output, files | {"model.onnx": best.content}, report)
     return report
+
+
+def check_request(model: Path, output: Path, format: str) -> None:
+    """Raises UsageError for a format that does not exist, or an export that would take the place of its run folder."""
+    if format not in FORMATS:
+        raise UsageError(f"--format must be of {', '.join(FORMATS)}, got {format[:40]!r}")
+    if output.resolve() == model.resolve():
+        raise UsageError(f"--output must not be the MODEL, got {str(output)!r} twice")
 
 
 def _some(count: int, most: int) -> NDArray[np.int64]:

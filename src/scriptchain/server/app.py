@@ -80,7 +80,7 @@ class Service:
 
     async def explain(self, wanted: Explain, request: Request) -> tuple[Model, Any]:
         if self._explaining >= self.limits.explanations:
-            raise _busy(False)
+            raise Busy(mine=False)
         self._explaining += 1
         model = self.model
         try:
@@ -103,8 +103,6 @@ class Service:
                 raise Refused(499, "gone", "the client left")
             raise Refused(503, "deadline", f"the answer took longer than {self.limits.seconds:g} s",
                           {"retry-after": "1"})  # fmt: skip
-        except Busy as busy:
-            raise _busy(busy.mine) from None
         finally:
             task.cancel()
             gone.cancel()
@@ -128,6 +126,12 @@ def create_app(
     async def refused(request: Request, error: Refused) -> Response:
         return _refusal(request, error)
 
+    @app.exception_handler(Busy)
+    async def busy(request: Request, error: Busy) -> Response:
+        mine = 429, "share", "this client has too many texts waiting"
+        return _refusal(request, Refused(*(mine if error.mine else (503, "busy", "too much is waiting already")),
+                                         {"retry-after": "1"}))  # fmt: skip
+
     @app.exception_handler(HTTPException)
     async def not_there(request: Request, error: HTTPException) -> Response:
         told = {404: ("not_found", "there is no such path"), 405: ("method", "the path has other methods")}
@@ -142,10 +146,7 @@ def create_app(
     @app.post("/v1/predict", openapi_extra=_takes(Predict), responses={200: {"model": Predictions}})
     async def predict(request: Request) -> Response:
         """The label of each text, with its calibrated probability."""
-        try:
-            service.batcher.judge(request.state.client)
-        except Busy as busy:
-            raise _busy(busy.mine) from None
+        service.batcher.judge(request.state.client)
         wanted = await _body(request, Predict, limits)
         if len(wanted.texts) > limits.texts:
             raise Refused(413, "texts", f"a request may have {limits.texts:,} texts, got {len(wanted.texts):,}")
@@ -270,12 +271,6 @@ def _predictions(model: Model, wanted: Predict, found: list[Any]) -> list[dict[s
             one["scores"] = {name: round(score, DIGITS) for name, score in zip(names, scores, strict=True)}
         told.append(one)
     return told
-
-
-def _busy(mine: bool) -> Refused:
-    if mine:
-        return Refused(429, "share", "this client has too many texts waiting", {"retry-after": "1"})
-    return Refused(503, "busy", "too much is waiting already", {"retry-after": "1"})
 
 
 def _takes(kind: type[BaseModel]) -> dict[str, Any]:

@@ -80,10 +80,10 @@ class Guard:
             headers[name] = value
         if b"content-length" in headers and b"transfer-encoding" in headers:
             raise Refused(400, "bad_request", "the length must be said once", CLOSE)
-        if _host(headers.get(b"host", b"")) not in self.hosts:
+        if _name(headers.get(b"host", b"")) not in self.hosts:
             raise Refused(400, "host", "the Host header must be a name of this server")
         origin = headers.get(b"origin")
-        if origin is not None and urlsplit(origin.decode("latin-1")).hostname not in self.hosts:
+        if origin is not None and _name(origin.partition(b"//")[2]) not in self.hosts:
             raise Refused(400, "origin", "the Origin header must be a name of this server")
         return self._client(scope, headers)
 
@@ -140,9 +140,9 @@ async def _answer(refused: Refused, request_id: str, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def _host(header: bytes) -> str:
-    """The name without its port."""
+def _name(place: bytes) -> str:
+    """Of a host with or without its port; nothing of what is none."""
     try:
-        return (urlsplit(f"//{header.decode('ascii')}").hostname or "").lower()
+        return (urlsplit(f"//{place.decode('ascii')}").hostname or "").lower()
     except ValueError:
         return ""
