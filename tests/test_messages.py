@@ -22,7 +22,7 @@ OTHERS = {
     "positions/_bias.py": {"NotImplementedError"},
     "run.py": {"KeyboardInterrupt"},  # a second signal
     "runtime/documents.py": {"ValueError"},  # as in data/files.py
-    "server/app.py": {"Refused", "too_large"},  # an answer of the server
+    "server/app.py": {"Busy", "Refused", "too_large"},  # an answer of the server
     "server/batcher.py": {"Busy"},  # becomes one
     "server/guard.py": {"Refused"},
     "training/checkpoint.py": {"OSError"},  # caught a few lines below
