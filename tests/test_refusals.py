@@ -141,6 +141,8 @@ def without(monkeypatch, library: str, *modules: str) -> None:
         ("diagnose FOLDER", "transformers", (), "a Hugging Face folder", "hf"),
         ("explain RUN good --html page.html", "matplotlib", ("style", "export.page"), "--html (matplotlib)", "train"),
         ("export RUN --data emotions", "torch", ("model.pipeline", "export.artifact"), "export (torch)", "train"),
+        ("predict RUN good --output x.parquet", "pyarrow", (), "Parquet (pyarrow)", "parquet"),
+        ("predict RUN good --engine ray", "ray", (), "--engine ray (ray)", "ray"),
         ("serve RUN", "fastapi", ("server.app", "server.serve"), "serving (fastapi)", "serve"),
     ],
     ids=lambda value: str(value)[:20],
@@ -194,7 +196,7 @@ class Failing(io.RawIOBase):
      (b"text,label\na,b\n", "data.csv cannot be read after line 2: Input/output error")],
 )  # fmt: skip
 def test_d4_a_disk_that_stops_giving(content, message, monkeypatch):
-    monkeypatch.setattr(files, "_binary", lambda path, name: (io.BufferedReader(Failing(content)), True))
+    monkeypatch.setattr(files, "open_binary", lambda path, name: (io.BufferedReader(Failing(content)), True))
     assert said(ResourceError, lambda: records.read("data.csv")) == message
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import scriptchain
 from scriptchain.__main__ import run
-from scriptchain.cli import predict as command_of_predict
+from scriptchain.runtime import bulk
 
 SOURCE = str(Path(scriptchain.__file__).parents[1])
 TEXTS = ["the food was good", 'a "quoted", text', "größer 猫 🙂", "not good", "the wine, too"]
@@ -157,7 +157,7 @@ def test_an_output_is_replaced_only_with_force(predict, expected, tmp_path):
 @pytest.mark.parametrize("name", ["out.csv", "out.jsonl"])
 @pytest.mark.parametrize("before", [None, "precious"])
 def test_a_file_that_ends_too_early_takes_no_name(name, before, predict, tmp_path, monkeypatch):
-    monkeypatch.setattr(command_of_predict, "CHUNK", 2)
+    monkeypatch.setattr(bulk, "CHUNK", 2)
     source, output = tmp_path / "rows.csv.gz", tmp_path / name
     source.write_bytes(gzip.compress(b"text\none\ntwo\nthree\nfive\n")[:-6])
     if before is not None:
@@ -181,7 +181,7 @@ def test_the_order_is_kept_over_chunks(chunk, predict, tmp_path, monkeypatch):
     code, whole, _ = predict("--file", source)
     assert code == 0
     assert [line["text"] for line in whole] == texts
-    monkeypatch.setattr(command_of_predict, "CHUNK", chunk)
+    monkeypatch.setattr(bulk, "CHUNK", chunk)
     code, lines, err = predict("--file", source)
     assert (code, err) == (0, "")
     assert [(line["text"], line["label"]) for line in lines] == [(line["text"], line["label"]) for line in whole]
@@ -189,7 +189,7 @@ def test_the_order_is_kept_over_chunks(chunk, predict, tmp_path, monkeypatch):
 
 
 def test_a_stream_is_answered_chunk_by_chunk_and_never_held_whole(tiny_run, capsys, monkeypatch):
-    monkeypatch.setattr(command_of_predict, "CHUNK", 3)
+    monkeypatch.setattr(bulk, "CHUNK", 3)
     asked = []
 
     def endless(*_, **__):

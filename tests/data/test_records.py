@@ -595,10 +595,10 @@ def test_standard_input_is_left_open(monkeypatch):
     assert not buffer.closed
 
 
-@pytest.mark.parametrize("name", ["a.parquet", "a.txt", "a", "a.gz", "a.xlsx"])
+@pytest.mark.parametrize("name", ["a.feather", "a.txt", "a", "a.gz", "a.xlsx"])
 def test_a_file_of_another_kind_is_refused(name):
     write(GZIP(b"x") if name.endswith(".gz") else b"x", name)
-    message = f"{name} must end in .csv, .tsv, .jsonl, .ndjson or .json, or one of these and .gz"
+    message = f"{name} must end in .csv, .tsv, .jsonl, .ndjson or .json, or one of these and .gz, or in .parquet"
     assert refused(lambda: read(name)) == (message, None)
 
 

@@ -255,7 +255,7 @@ def export() -> Scenario:
 
 def bulk() -> Scenario:
     """Answers of three chunks, of which the first is there; whatever happens, the next run ends at the same bytes."""
-    from scriptchain.runtime.unfinished import Unfinished
+    from scriptchain.runtime.unfinished import Count, Unfinished
 
     chunks = [[f"text {number} of {chunk}" for number in range(3)] for chunk in range(3)]
 
@@ -265,8 +265,8 @@ def bulk() -> Scenario:
     def run(folder: Path, count: int) -> None:
         with Unfinished(folder / "out", {"job": 1}, resume=True, force=False) as growing:
             for chunk in chunks[:count]:
-                if growing.wants(chunk):
-                    growing.append(answer(chunk))
+                if (claim := growing.claim(chunk)) is not None:
+                    growing.append(claim, answer(chunk), Count(len(chunk)))
             if count < len(chunks):
                 raise KeyboardInterrupt
             growing.finish()
@@ -319,11 +319,11 @@ def counted_first() -> None:
 
     append = unfinished.Unfinished.append
 
-    def hasty(growing: unfinished.Unfinished, content: bytes) -> None:
+    def hasty(growing: unfinished.Unfinished, claim: unfinished.Claim, *rest: object) -> None:
         at = growing._at
-        ahead = unfinished._At(at.job, growing._seen, at.bytes, growing._chain)
+        ahead = unfinished._At(at.job, claim.number, at.bytes, claim.texts)
         durable.write(growing.folder / "state.json", unfinished.msgspec.json.encode(ahead))
-        append(growing, content)
+        append(growing, claim, *rest)  # type: ignore[arg-type]
 
     unfinished.Unfinished.append = hasty  # type: ignore[method-assign]
 

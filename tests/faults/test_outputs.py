@@ -21,7 +21,7 @@ from scriptchain import durable
 from scriptchain.__main__ import run
 from scriptchain.cli import predict as module
 from scriptchain.data.tokenizer import SPECIAL
-from scriptchain.runtime import unfinished
+from scriptchain.runtime import bulk, lines, unfinished
 from scriptchain.runtime.session import Session
 
 ROWS = 60
@@ -63,7 +63,7 @@ def source(tmp_path) -> Path:
 @pytest.fixture
 def predict(tiny_run, capsys, monkeypatch):
     """Runs predict in this process, 7 rows a chunk; returns the exit code and stderr."""
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(bulk, "CHUNK", 7)
 
     def call(*arguments: object) -> tuple[int, str]:
         code = run(["predict", str(tiny_run), *map(str, arguments)])
@@ -96,7 +96,7 @@ def test_b1_b2_broken_at_any_chunk_it_goes_on_to_the_same_bytes(chunk, options, 
     assert not output.exists()
     assert Path(f"{output}-partial").exists() == bool(chunk)
     monkeypatch.undo()
-    monkeypatch.setattr(module, "CHUNK", 7)
+    monkeypatch.setattr(bulk, "CHUNK", 7)
     assert predict("--file", source, "--output", output, "--resume", *options) == (0, "")
     assert output.read_bytes() == whole.read_bytes()
     assert not Path(f"{output}-partial").exists()
@@ -116,11 +116,11 @@ def broken(source: Path, output: Path, predict, monkeypatch, chunks: int) -> Non
     """Leaves an unfinished output of so many chunks."""
     real, calls = unfinished.Unfinished.append, []
 
-    def append(self, content: bytes) -> None:
+    def append(self, *chunk: object) -> None:
         calls.append(1)
         if len(calls) > chunks:
             raise KeyboardInterrupt
-        real(self, content)
+        real(self, *chunk)
 
     with monkeypatch.context() as patch:
         patch.setattr(unfinished.Unfinished, "append", append)
@@ -180,7 +180,7 @@ def test_b1_one_process_at_a_time(source, predict):
 def killed(tiny_run: Path, source: Path, output: Path, kills: int, seed: int) -> int:
     """Kills a bulk run at random times, then lets it end; how many kills struck."""
     code = (
-        "import sys; from scriptchain.cli import predict; predict.CHUNK = 7; "
+        "import sys; from scriptchain.runtime import bulk; bulk.CHUNK = 7; "
         "from scriptchain.__main__ import run; sys.exit(run(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", code, "predict", tiny_run, "--file", source, "--output", output, "--resume"]
@@ -198,14 +198,14 @@ def killed(tiny_run: Path, source: Path, output: Path, kills: int, seed: int) ->
     return struck
 
 
-def bulk(folder: Path, count: int) -> Path:
+def many(folder: Path, count: int) -> Path:
     path = folder / "bulk.txt"
     path.write_text("".join(f"{text}\n" for text in sentences(count)), "utf-8")
     return path
 
 
 def test_b1_killed_at_random_times_no_row_is_lost_or_doubled(tiny_run, tmp_path):
-    path = bulk(tmp_path, 2_000)
+    path = many(tmp_path, 2_000)
     assert run(["predict", str(tiny_run), "--file", str(path), "--output", str(tmp_path / "whole.jsonl")]) == 0
     assert killed(tiny_run, path, tmp_path / "out.jsonl", 3, seed=0) >= 1
     texts = [json.loads(line)["text"] for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
@@ -214,7 +214,7 @@ def test_b1_killed_at_random_times_no_row_is_lost_or_doubled(tiny_run, tmp_path)
 
 @pytest.mark.prove
 def test_b1_fifty_kills(tiny_run, tmp_path):
-    path, struck, runs = bulk(tmp_path, 20_000), 0, 0
+    path, struck, runs = many(tmp_path, 20_000), 0, 0
     assert killed(tiny_run, path, tmp_path / "whole.jsonl", 0, seed=0) == 0
     while struck < 50:
         output = tmp_path / f"out-{runs}.jsonl"
@@ -287,15 +287,9 @@ def test_b3_a_text_that_is_a_formula_does_not_run(sign, predict, tmp_path):
 
 
 def test_b3_a_label_that_is_a_formula_does_not_run_and_scores_are_never_touched():
-    write = module._csv_lines(["=A1", "-b"], with_id=False, raw=False)
-    scored = write([(module_row("fine"), "=A1", [1e-9, 0.5], None)], True)
+    answer = lines.Answer(lines.Given("x:1", "fine"), "=A1", [1e-9, 0.5])
+    scored = lines.csv_lines([answer], lines.Asked(all_scores=True), ["=A1", "-b"], first=True)
     assert scored.splitlines() == ["text,label,score,'=A1,'-b,error", "fine,'=A1,0.500000,0.000000,0.500000,"]
-
-
-def module_row(text: str):
-    from scriptchain.data.records import Row
-
-    return Row(1, text, None)
 
 
 def test_b3_a_nul_never_reaches_an_output(predict, tmp_path):
@@ -364,7 +358,7 @@ def test_b7_a_text_of_ten_megabytes_is_one_row(predict, tmp_path):
 def test_b6_a_pipe_that_closes_is_quiet(tiny_run, tmp_path):
     done = subprocess.run(
         ["bash", "-c", 'set -o pipefail; "$0" -m scriptchain predict "$1" --file "$2" | head -1', sys.executable,
-         tiny_run, bulk(tmp_path, 5_000)],
+         tiny_run, many(tmp_path, 5_000)],
         capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
@@ -389,17 +383,25 @@ def test_an_empty_input_is_no_output(predict, tmp_path):
     assert predict("--file", rows, "--resume") == (2, "error: --resume must come with --output, got it alone\n")
 
 
-def test_the_rate_is_shown_on_a_terminal(predict, source, monkeypatch):
-    class Terminal(io.StringIO):
+@pytest.mark.parametrize("watched", [True, False])
+def test_the_rate_and_the_time_left_are_shown(watched, monkeypatch):
+    class Stream(io.StringIO):
         def isatty(self) -> bool:
-            return True
+            return watched
 
-    told, now = Terminal(), iter(range(1_000))
-    monkeypatch.setattr(module.time, "monotonic", lambda: 2 * next(now))
+    told, step = Stream(), 2 if watched else 61
+    now = iter(range(0, 1_000, step))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
     with monkeypatch.context() as patch:
         patch.setattr(module.sys, "stderr", told)
-        tally = module._Tally()
-        for _ in range(3):
-            tally.add([module_row("x")] * 7)
-        tally.end("x")
-    assert re.findall(r"\r([\d,]+) rows  ([\d,]+) rows/s", told.getvalue()) == [("7", "4"), ("14", "4"), ("21", "4")]
+        standing = module._Standing(1_000)
+        for chunk in range(1, 5):
+            standing.tell(7 * step * chunk, 250 * chunk)
+        standing.end()
+    told_lines = [line.removesuffix("\x1b[K") for line in re.split(r"[\r\n]", told.getvalue()) if line]
+    assert [line[: line.index("/s")] for line in told_lines] == [f"{7 * step * n:,} rows  7 rows" for n in range(1, 5)]
+    assert [line.split("  ")[2].split(",")[0] for line in told_lines[1:]] == ["50%", "75%", "100%"]
+    assert [line.split(",")[-1] for line in told_lines[1:]] == (
+        [" about 8 s left", " about 3 s left", " about 0.0 s left"]
+        if watched else [" about 4 min left", " about 2 min left", " about 0.0 s left"]
+    )  # fmt: skip

@@ -1,36 +1,29 @@
-"""`scriptchain predict MODEL [TEXT ...]`: labels for arguments, a file of any size, or standard input."""
+"""`scriptchain predict MODEL [TEXT ...]`: labels for arguments, files of any size, folders, or standard input."""
 
-import csv
 import hashlib
-import io
-import json
+import os
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, nullcontext
-from functools import partial
-from itertools import islice
+from collections.abc import Generator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import DataError, UsageError
-from ..runtime.answers import DIGITS, label_of, members
+from ..report import duration
 from .options import Encoding, OnBadRow, TextColumn, Threads, new_app
 
 if TYPE_CHECKING:
+    from ..data.files import Meter
     from ..data.records import Row
-    from ..runtime.session import Session
-    from ..scoring.familiarity import Familiarity
-
-Answer = tuple["Row | DataError", str | None, list[float], float | None]
-Sets = tuple[Sequence[str], float]  # all classes, and the score from which on one is named
-Writer = Callable[[Sequence[Answer], bool], str]
+    from ..runtime.engines import Maker
+    from ..runtime.unfinished import Count
 
 app = new_app()
-CHUNK = 2048  # rows at a time
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # how a spreadsheet knows one
+MANY = 4_000_000  # bytes of a file from which on several processes pay
+SILENT = 60.0  # seconds between two lines of progress where nobody watches
 
 
 @app.command()
@@ -40,12 +33,19 @@ def predict(
         list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts; without any, standard input.")
     ] = None,
     file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="CSV, TSV, JSON Lines, or one text a line; also .gz.")
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV, TSV, JSON Lines or one text a line, also .gz; Parquet; or a folder of such files.",
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to; .csv writes CSV, else JSON Lines.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Where to; .csv and .parquet are written as such, DIR/ file by file, else JSON Lines."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an output file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace output files that are there.")] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the unfinished --output, to the same bytes.")
     ] = False,
@@ -71,183 +71,137 @@ def predict(
     encoding: Encoding = "utf-8",
     on_bad_row: OnBadRow = "error",
     threads: Threads = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Processes that answer; by default one a core for large files.")
+    ] = None,
+    engine: Annotated[
+        Literal["here", "ray"], typer.Option(help="here: this machine; ray: the Ray cluster of RAY_ADDRESS.")
+    ] = "here",
 ) -> None:
     """One line a text, in the order of the input: text, label, score.
 
     A row that cannot be used gets a line with what is wrong; the exit code is then 3, and 0 with --on-bad-row skip.
     """
     from ..data.records import Row, rows
-    from ..runtime.session import Session
-    from ..runtime.unfinished import Unfinished
-    from ..scoring.familiarity import required
+    from ..runtime.answered import Answered
+    from ..runtime.bulk import Bulk, Target, plan
+    from ..runtime.lines import Asked
 
-    _check(model, texts, file, output, force, resume)
-    session = Session(model, threads=threads)
-    if texts:
-        incoming: Generator[Row | DataError, None, None] = (
-            Row(number, text, None) for number, text in enumerate(texts, 1)
-        )
-    else:  # ids stand where labels would: in the second column that is read
-        incoming = rows(file or "-", text_column=text_column, label_column=id_column, encoding=encoding, plain=True)
-    names = session.labels.names if all_scores else ()
-    as_csv = output is not None and output.suffix == ".csv"
-    sets = None if labels_above is None else (session.labels.names, labels_above)
-    with_id = id_column is not None
-    write = _csv_lines(names, with_id, raw, familiarity, sets) if as_csv else _json_lines(names, with_id, sets)
-    like = required(session.held_out) if familiarity else None
-    answer = partial(_answers, session, abstain_below=abstain_below, like=like)
-    job = {"model": _identity(session.bundle.manifest.files), "--all": all_scores, "--abstain-below": abstain_below,
-           "--labels-above": labels_above, "--familiarity": familiarity, "--id-column": id_column, "--raw": raw,
-           "--text-column": text_column, "--encoding": encoding}  # fmt: skip
-    tally = _Tally()
-    unfinished = nullcontext() if output is None else Unfinished(output, job, resume=resume, force=force)
-    with closing(incoming), unfinished as growing:
-        for number, chunk in enumerate(iter(lambda: list(islice(incoming, CHUNK)), [])):
-            tally.add(chunk)
-            if growing is None:
-                sys.stdout.write(write(answer(chunk), number == 0))
-            elif growing.wants([str(row) for row in chunk]):
-                growing.append(write(answer(chunk), number == 0).encode("utf-8", "backslashreplace"))
-        tally.end(file or "standard input")
-        if growing is not None:
-            growing.finish()
-    tally.judge(on_bad_row)
+    source = Path(file) if file is not None else Path("-")
+    place = None if output is None else Path(output)
+    many = place is not None and (source.is_dir() or place.is_dir() or str(output).endswith(os.sep))
+    _check(model, texts, file, place, many, force, resume)
+    if many and place is not None:
+        targets = plan(source, place)
+    else:
+        size = source.stat().st_size if source.is_file() else 0
+        targets = [Target("arguments" if texts else file or "-", place, size)]
+    asked = Asked(all_scores, abstain_below, labels_above, familiarity, id_column is not None, raw)
+    if any(target.output is not None and target.output.suffix == ".parquet" for target in targets):
+        from ..data.parquet import required
+
+        required()
+
+    def read(name: str, meter: "Meter") -> Generator["Row | DataError", None, None]:
+        if texts:
+            return (Row(number, text, None) for number, text in enumerate(texts, 1))
+        # Ids stand where labels would: in the second column that is read.
+        return rows(name, text_column=text_column, label_column=id_column, encoding=encoding, plain=True, meter=meter)
+
+    out = sys.stdout  # an engine may keep others from writing between the answers
+    maker = _maker(engine, processes, sum(target.size for target in targets) if output is not None else 0)
+    with maker(model, threads, asked) as answering:
+        files = answering.scorer.session.bundle.manifest.files
+        job = {
+            "model": _identity(files), "--all": all_scores, "--abstain-below": abstain_below,
+            "--labels-above": labels_above, "--familiarity": familiarity, "--id-column": id_column, "--raw": raw,
+            "--text-column": text_column, "--encoding": encoding,
+        }  # fmt: skip
+        folder = Answered(place, job, resume=resume, force=force) if many and place is not None else nullcontext()
+        with folder as kept:
+            todo = targets if kept is None else kept.left(targets)
+            standing = _Standing(sum(target.size for target in todo))
+            bulk = Bulk(asked, job, read, resume=resume, force=force, told=standing.tell, out=out)
+            try:
+                bulk.run(todo, answering, None if kept is None else kept.finished)
+            finally:
+                standing.end()
+            count = bulk.count if kept is None else kept.count
+            if not count.rows:
+                raise DataError(f"no file of {source} has a row")
+    _judge(count, on_bad_row)
 
 
 def _check(
-    model: str, texts: list[str] | None, file: str | None, output: Path | None, force: bool, resume: bool
+    model: str, texts: list[str] | None, file: str | None, output: Path | None, many: bool, force: bool, resume: bool
 ) -> None:
     if texts and file is not None:
         raise UsageError("texts must come as arguments or from --file, got both")
     if resume and output is None:
         raise UsageError("--resume must come with --output, got it alone")
-    if output is not None and output.is_dir():
-        raise UsageError(f"--output must be a file, got the directory {str(output)!r}")
+    if output is None and file is not None and Path(file).is_dir():
+        raise UsageError("a folder of files must come with --output DIR, got none")
+    if many and (file is None or file == "-"):
+        raise UsageError(
+            f"--output must be a file where the texts come from no file, got the directory {str(output)!r}"
+        )
+    if many and output is not None and output.exists() and not output.is_dir():
+        raise UsageError(f"--output must be a directory for a folder of files, got the file {str(output)!r}")
     if output is not None and file is not None and output.resolve() == Path(file).resolve():
         raise UsageError(f"--output must not be the --file, got {str(output)!r} twice")
-    if output is not None and output.exists() and not force:
+    if not many and output is not None and output.exists() and not force:
         raise UsageError(f"--output must not exist yet, got {str(output)!r}", hint="--force replaces it")
     if not texts and file is None and sys.stdin.isatty():
         raise UsageError("texts must be given, got none", hint=f"scriptchain predict {model} 'a text'")
+
+
+def _maker(engine: str, count: int | None, size: int) -> "Maker":
+    """Who answers; `size` bytes are to be read."""
+    from ..runtime import engines
+
+    if engine == "ray":
+        return engines.ray(count)
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    count = count or (cores if size >= MANY else 1)
+    return engines.here if count == 1 else engines.processes(count)
 
 
 def _identity(files: Mapping[str, str]) -> str:
     return hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).hexdigest()[:16]
 
 
-def _answers(
-    session: "Session", chunk: Sequence["Row | DataError"], abstain_below: float, like: "Familiarity | None"
-) -> list[Answer]:
-    """Each row with its label and scores; one that is not sure enough without a label, a bad row without both."""
-    from ..runtime.session import softmax
+class _Standing:
+    """Rows so far, their rate and the time left: on a terminal one line that changes, elsewhere a line a minute."""
 
-    good = [row.text for row in chunk if not isinstance(row, DataError)]
-    logits = session.logits(good) if good else None
-    scores = iter([] if logits is None else softmax(logits))
-    alike = iter([None] * len(good) if like is None or logits is None else like(logits, session.surprise(good)))
-    names = session.labels.names
-    found: list[Answer] = []
-    for row in chunk:
-        if isinstance(row, DataError):
-            found.append((row, None, [], None))
-        else:
-            one = next(scores).tolist()
-            familiar = next(alike)
-            like_them = None if familiar is None else float(familiar)
-            found.append((row, label_of(names, one, abstain_below), one, like_them))
-    return found
-
-
-def _json_lines(names: Sequence[str], with_id: bool, sets: Sets | None = None) -> Writer:
-    """A line a row; `names` are the classes whose scores are added, `sets` those that may stand beside the label."""
-
-    def line(row: "Row | DataError", label: str | None, scores: list[float], like: float | None) -> dict[str, Any]:
-        if isinstance(row, DataError):
-            return {"error": row.message}
-        told: dict[str, Any] = {"id": row.label} if with_id else {}
-        told |= {"text": row.text, "label": label, "score": round(max(scores), DIGITS)}
-        if like is not None:
-            told["familiarity"] = round(like, DIGITS)
-        if sets is not None:
-            told["labels"] = members(sets[0], scores, sets[1])
-        if names:
-            told["scores"] = {name: round(value, DIGITS) for name, value in zip(names, scores, strict=True)}
-        return told
-
-    return lambda answers, _: "".join(json.dumps(line(*answer), ensure_ascii=False) + "\n" for answer in answers)
-
-
-def _csv_lines(
-    names: Sequence[str], with_id: bool, raw: bool, familiarity: bool = False, sets: Sets | None = None
-) -> Writer:
-    """Columns, labels of a set joined by `; `.
-
-    What is text cannot run as a formula in a spreadsheet unless `raw`, and numbers are never touched.
-    """
-
-    def safe(text: str | None) -> str:
-        return f"'{text}" if text and not raw and text.startswith(FORMULA) else text or ""
-
-    def cells(row: "Row | DataError", label: str | None, scores: list[float], like: float | None) -> list[str]:
-        if isinstance(row, DataError):
-            return [*[""] * (with_id + 3 + familiarity + (sets is not None) + len(names)), safe(row.message)]
-        ids = [safe(row.label)] if with_id else []
-        several = [] if sets is None else [safe("; ".join(members(sets[0], scores, sets[1])))]
-        top, *rest = [f"{score:.{DIGITS}f}" for score in (max(scores), *(scores if names else ()))]
-        alike = [] if like is None else [f"{like:.{DIGITS}f}"]
-        return [*ids, safe(row.text), safe(label), top, *alike, *several, *rest, ""]
-
-    def line(cells: Sequence[str]) -> str:
-        target = io.StringIO(newline="")
-        # Older Pythons quote a carriage return only where it is a part of the line's end.
-        csv.writer(target, lineterminator="\r\n").writerow(cells)
-        return target.getvalue()[:-2] + "\n"
-
-    def write(answers: Sequence[Answer], first: bool) -> str:
-        head = [
-            *["id"] * with_id,
-            "text",
-            "label",
-            "score",
-            *["familiarity"] * familiarity,
-            *["labels"] * (sets is not None),
-            *map(safe, names),
-            "error",
-        ]
-        return "".join(map(line, [*[head] * first, *(cells(*answer) for answer in answers)]))
-
-    return write
-
-
-class _Tally:
-    """Rows so far, on a terminal with their rate; and what to say of bad ones at the end."""
-
-    def __init__(self) -> None:
-        self._rows = self._bad = 0
-        self._first = ""
+    def __init__(self, total: int):
+        self._total, self._base = total, 0
+        self._live = sys.stderr.isatty()
         self._start = self._shown = time.monotonic()
 
-    def add(self, chunk: Sequence["Row | DataError"]) -> None:
-        wrong = [row for row in chunk if isinstance(row, DataError)]
-        self._rows, self._bad = self._rows + len(chunk), self._bad + len(wrong)
-        if wrong and not self._first:
-            self._first = wrong[0].message
+    def tell(self, rows: int, done: int) -> None:
+        """So many rows were answered, and so many bytes of the sources read."""
+        self._base = self._base or done  # what was read before the first answers of a resumed run took no time
         now = time.monotonic()
-        if sys.stderr.isatty() and now - self._shown > 1:
-            self._shown = now
-            sys.stderr.write(f"\r{self._rows:,} rows  {self._rows / (now - self._start):,.0f} rows/s\x1b[K")
-            sys.stderr.flush()
+        if now - self._shown <= (1 if self._live else SILENT):
+            return
+        self._shown = now
+        spent = now - self._start
+        told = f"{rows:,} rows  {rows / spent:,.0f} rows/s"
+        if self._base < done <= self._total:
+            left = spent / (done - self._base) * (self._total - done)
+            told += f"  {done / self._total:.0%}, about {duration(left)} left"
+        sys.stderr.write(f"\r{told}\x1b[K" if self._live else f"{told}\n")
+        sys.stderr.flush()
 
-    def end(self, source: str) -> None:
-        if self._shown > self._start:
+    def end(self) -> None:
+        if self._live and self._shown > self._start:
             sys.stderr.write("\n")
-        if not self._rows:
-            raise DataError(f"{source} has no rows")
 
-    def judge(self, on_bad_row: str) -> None:
-        several = "s" * (self._bad > 1)
-        told = f"{self._bad:,} row{several} got no answer, the first: {self._first}"
-        if self._bad and on_bad_row == "error":
-            raise DataError(told, hint="correct them, or say --on-bad-row skip")
-        if self._bad:
-            sys.stderr.write(f"{told}\n")
+
+def _judge(count: "Count", on_bad_row: str) -> None:
+    several = "s" * (count.bad > 1)
+    told = f"{count.bad:,} row{several} got no answer, the first: {count.first}"
+    if count.bad and on_bad_row == "error":
+        raise DataError(told, hint="correct them, or say --on-bad-row skip")
+    if count.bad:
+        sys.stderr.write(f"{told}\n")

@@ -27,7 +27,7 @@ SKIP_HINT = "correct or remove the row, or say --on-bad-row skip"
 UNDECODED = re.compile("[\ud800-\udfff]")
 BUNDLED = ("emotions",)
 
-_KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".txt": "plain"}
+KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "json", ".ndjson": "json", ".json": "json", ".txt": "plain"}
 _JSON_OBJECT = re.compile(r'\s*\{\s*["}]')
 
 Chooser = Callable[[Sequence[str], str], tuple[str, str | None]]
@@ -52,6 +52,13 @@ def listed(names: Sequence[str]) -> str:
 
 
 # --- lines --------------------------------------------------------------------------------------------------
+
+
+class Meter:
+    """How many bytes of a file were read so far, packed ones of a packed file."""
+
+    def __init__(self) -> None:
+        self.bytes: Callable[[], int] = int  # 0 while nothing is open
 
 
 class Lines:
@@ -116,25 +123,30 @@ def _too_long(place: str, what: str) -> DataError:
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], encoding: str) -> Iterator[Lines]:
+def opened(path: str | os.PathLike[str], encoding: str, meter: Meter | None = None) -> Iterator[Lines]:
     name = source_name(path)
-    binary, owned = _binary(path, name)
+    binary, owned = open_binary(path, name)
     try:
         file, codec, start = _decoded(binary, name, encoding)
     except BaseException:
         if owned:
             binary.close()
         raise
+    if meter is not None and owned:
+        packed: Any = getattr(binary, "fileobj", None)
+        meter.bytes = (binary.raw if packed is None else packed).tell
     try:
         yield Lines(file, name, codec, start)
     finally:
+        if meter is not None:
+            meter.bytes = int
         if owned:
             file.close()
         else:
             file.detach()  # standard input is not ours to close
 
 
-def _binary(path: str | os.PathLike[str], name: str) -> tuple[Any, bool]:
+def open_binary(path: str | os.PathLike[str], name: str) -> tuple[Any, bool]:
     """The bytes of the source, unpacked, and whether they are ours to close."""
     if str(path) == "-":
         buffer: Any = sys.stdin.buffer
@@ -211,7 +223,7 @@ def _kind(
     """The format by the file's name, or by the first line where there is no name; and the lines to be read."""
     content = iter(lines)
     suffixes = [suffix.lower() for suffix in Path(path).suffixes if suffix.lower() != ".gz"]
-    kind = "csv" if is_bundled(path) else _KINDS.get(suffixes[-1] if suffixes else "")
+    kind = "csv" if is_bundled(path) else KINDS.get(suffixes[-1] if suffixes else "")
     if kind is None and (str(path) == "-" or not Path(path).is_file()):
         blank: list[str] = []
         for first in content:
@@ -220,7 +232,9 @@ def _kind(
                 break
         return _sniffed(blank[-1] if blank else "", text_column, plain), chain(blank, content)
     if kind is None or (kind == "plain" and not plain):
-        raise DataError(f"{lines.name} must end in .csv, .tsv, .jsonl, .ndjson or .json, or one of these and .gz")
+        raise DataError(
+            f"{lines.name} must end in .csv, .tsv, .jsonl, .ndjson or .json, or one of these and .gz, or in .parquet"
+        )
     return kind, content
 
 

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, SupportsIndex
 
 from ..errors import DataError, UsageError
 from ..report import shown
-from .files import MAX_CHARACTERS, SKIP_HINT, UNDECODED, is_bundled, listed, opened, raw_rows, source_name
+from .files import MAX_CHARACTERS, SKIP_HINT, UNDECODED, Meter, is_bundled, listed, opened, raw_rows, source_name
 from .frames import as_list, class_names, frame_column, frame_columns, is_missing, is_table, label_name
+from .parquet import is_parquet, parquet_rows
 from .text import model_text
 
 __all__ = ["MAX_CHARACTERS", "Records", "Row", "from_frame", "from_python", "is_bundled", "read", "rows", "stream"]
@@ -140,14 +141,19 @@ def rows(
     encoding: str = "utf-8",
     plain: bool = False,
     notes: list[str] | None = None,
+    meter: Meter | None = None,
 ) -> Generator[Row | DataError, None, None]:
-    """As `stream`, with each bad row in its place as the error that names it.
+    """As `stream`, with each bad row in its place as the error that names it; `meter` tells how much was read.
 
     Raises: as `stream`, for what is wrong with more than a row.
     """
     notes = [] if notes is None else notes
-    with opened(path, encoding) as lines:
-        choose = partial(_columns, wanted=(text_column, label_column), required=labels_required, notes=notes)
+    choose = partial(_columns, wanted=(text_column, label_column), required=labels_required, notes=notes)
+    if is_parquet(path):
+        for row in parquet_rows(path, choose, meter):
+            yield _checked(*row, f"{source_name(path)}:{{}}".format, labels_required)
+        return
+    with opened(path, encoding, meter) as lines:
         for row in raw_rows(path, lines, choose, text_column, plain):
             yield row if isinstance(row, DataError) else _checked(*row, lines.at, labels_required)
 

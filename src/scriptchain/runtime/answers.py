@@ -1,6 +1,9 @@
-"""From a text's probabilities to what is said of it: one rule for the command line and the server."""
+"""From a text's probabilities to what is said of it: one rule for the command line, Python and the server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 DIGITS = 6  # decimal places of a score, as it is written
 
@@ -15,3 +18,23 @@ def members(names: Sequence[str], scores: Sequence[float], least: float) -> list
     """The labels with at least that score, the likeliest first."""
     order = sorted(range(len(names)), key=lambda number: -scores[number])
     return [names[number] for number in order if round(scores[number], DIGITS) >= least]
+
+
+def logits_each(
+    logits: Callable[[Sequence[str]], NDArray[np.float32]], texts: Sequence[str]
+) -> list[NDArray[np.float32] | None]:
+    """Of each text its logits, `(C,)`, or None where the model fails on it or says what is no number.
+
+    Where the texts together fail, each is asked alone: one that breaks the model costs no other its answer.
+    """
+    try:
+        found = logits(texts)
+        if np.isfinite(found).all():
+            return list(found)
+    except Exception:
+        if len(texts) == 1:
+            return [None]
+    else:
+        if len(texts) == 1:
+            return [None]
+    return [one for text in texts for one in logits_each(logits, [text])]

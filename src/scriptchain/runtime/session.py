@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypedDict, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,14 @@ from .linear import Linear
 
 TIMED = 64  # texts that the latency is measured on
 Logits = Callable[[Sequence[str]], NDArray[np.float32]]
+
+
+class Said(TypedDict):
+    """The likeliest class, its probability, and the probability of each."""
+
+    label: str
+    score: float
+    scores: dict[str, float]
 
 
 class Session:
@@ -39,6 +48,20 @@ class Session:
         tokenizer = self.bundle.tokenizer
         graph.check(onnx, "model.onnx", ("encoder.tokens.weight", tokenizer.vocab_size))
         self._logits = session_logits(onnx, tokenizer, threads, classes=len(self.labels))
+
+    @overload
+    def __call__(self, texts: str) -> Said: ...
+    @overload
+    def __call__(self, texts: list[str]) -> list[Said]: ...
+    def __call__(self, texts: str | list[str]) -> Said | list[Said]:
+        """What is said of a text, or of each of several. Raises DataError for none."""
+        names = self.labels.names
+        scored = self.probabilities([texts] if isinstance(texts, str) else texts).tolist()
+        said: list[Said] = [
+            {"label": names[one.index(max(one))], "score": max(one), "scores": dict(zip(names, one, strict=True))}
+            for one in scored
+        ]
+        return said[0] if isinstance(texts, str) else said
 
     def logits(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Shape `(N, C)`, in the order of the texts."""

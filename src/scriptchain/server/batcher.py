@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..runtime.answers import logits_each
 from .limits import Limits
 from .model import Model
 
@@ -96,7 +97,7 @@ class Batcher:
             texts = [text for job in batch for text in job.texts]
             self.watch(len(texts))
             self.busy_since = time.monotonic()
-            found = await loop.run_in_executor(self._thread, answers, batch[0].model, texts)
+            found = await loop.run_in_executor(self._thread, logits_each, batch[0].model.session.logits, texts)
             self.busy_since = None
             for job in batch:
                 mine, found = found[: len(job.texts)], found[len(job.texts) :]
@@ -124,18 +125,3 @@ class Batcher:
         if not self._jobs:
             self._came.clear()
         return batch
-
-
-def answers(model: Model, texts: Sequence[str]) -> list[NDArray[np.float32] | None]:
-    """Of each text its logits, or None where the model fails on it or says what is no number."""
-    try:
-        found = model.session.logits(texts)
-        if np.isfinite(found).all():
-            return list(found)
-    except Exception:
-        if len(texts) == 1:
-            return [None]
-    else:
-        if len(texts) == 1:
-            return [None]
-    return [one for text in texts for one in answers(model, [text])]
