@@ -56,7 +56,9 @@ def commands() -> list[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize(("page", "lines"), commands(), ids=lambda value: value if isinstance(value, str) else "")
 def test_every_command_runs_in_the_order_shown(page, lines, tmp_path):
-    (tmp_path / "my.csv").write_text((ROOT / "src/scriptchain/data/emotions.csv").read_text("utf-8"), "utf-8")
+    (tmp_path / "texts").mkdir()
+    for file in (tmp_path / "my.csv", tmp_path / "texts" / "my.csv"):
+        file.write_text((ROOT / "src/scriptchain/data/emotions.csv").read_text("utf-8"), "utf-8")
     for line in lines:
         assert line.startswith("scriptchain "), line
         shell = line.replace("scriptchain ", f"{sys.executable} -m scriptchain ", 1)

@@ -6,13 +6,16 @@ import os
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from scriptchain import config
 from scriptchain.data.tokenizer import Tokenizer
 from scriptchain.errors import ScriptChainError
 from scriptchain.export.onnx import to_onnx, verify
 from scriptchain.model.pipeline import Network, torch_logits
+from scriptchain.model.trace import Trace
 from scriptchain.positions import names
+from scriptchain.runtime.attention_maps import Watched
 from scriptchain.runtime.session import session_logits
 from scriptchain.training.seed import seeded
 
@@ -49,6 +52,21 @@ def test_the_two_executors_agree_alone_and_in_batches(changes):
     for texts in (TEXTS, TEXTS[:1], TEXTS[2:3], TEXTS * 5):
         np.testing.assert_allclose(theirs(texts), ours(texts), atol=1e-5)
     assert verify(exported, network, tokenizer, TEXTS) < 1e-5
+    for text in TEXTS:
+        assert_looks_alike(network, tokenizer, exported, text)
+
+
+def assert_looks_alike(network: Network, tokenizer: Tokenizer, exported: bytes, text: str) -> None:
+    """The heads of the file look where those of the network do."""
+    (ids,), trace = tokenizer.encode([text]).ids, Trace()
+    with torch.no_grad():
+        network.eval()(torch.tensor(ids)[None], torch.ones(1, len(ids), dtype=torch.bool), trace)
+    wanted = np.stack([value.numpy()[0] for name, value in trace.items() if name.endswith("attention.weights")])
+    found = Watched(exported, tokenizer)(text)
+    assert wanted.shape == (2, 2, len(ids), len(ids))
+    np.testing.assert_allclose(found.weights, wanted, atol=1e-5)
+    np.testing.assert_allclose(found.weights.sum(-1), 1, atol=1e-5)
+    assert len(found.tokens) == len(ids)
 
 
 def test_the_same_network_gives_the_same_bytes_and_nothing_of_the_host():

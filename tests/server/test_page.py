@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
+
+from scriptchain.server.page import KINDS
 
 from ..programs import program
 from .serving import Server, serving
@@ -113,8 +116,62 @@ def test_everything_works_from_the_keyboard(page):
     assert "In this order it is" in page.locator(".more .note").text_content()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    page.wait_for_selector(".map")
+    for _ in range(4):  # layer, head, and the first two tokens
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.locator(".token[aria-pressed=true]").text_content() == page.locator(".token").nth(1).text_content()
+    page.locator("#about summary").focus()
+    page.keyboard.press("Enter")
+    assert page.locator("#about-text").is_visible()
+    assert "A text classifier with 2 classes" in page.locator("#about-text").text_content()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
     assert page.locator("#facts dd").first.is_visible()
     assert page.locator("#facts").text_content().count("bpe") == 1
+
+
+def test_attention_is_what_the_server_says_of_each_layer_and_head(page, server):
+    text = "the food was not good"
+    labeled(page, text)
+    page.locator(".look").click()
+    page.wait_for_selector(".map")
+    told = server.client.post("/v1/attention", json={"text": text}).json()
+    weights = np.array(told["weights"])
+    assert page.locator(".token").all_text_contents() == told["tokens"]
+    for head, value in enumerate([weights[0].mean(0), weights[0][0], weights[0][1]]):
+        page.locator("select").nth(1).select_option(index=head)
+        for token in (0, 3):
+            page.locator(".token").nth(token).click()
+            titles = page.locator(".token").evaluate_all("all => all.map(one => one.title)")
+            assert titles == [f"{100 * weight:.1f} %" for weight in value[token]]
+            most = int(value[token].argmax())
+            assert f"takes most from {told['tokens'][most]} " in page.locator(".more .note").first.text_content()
+            # The map is darkest where the weight is greatest.
+            alphas = np.array(page.locator(".map").evaluate(
+                """(canvas, count) => { const pen = canvas.getContext("2d"), cell = canvas.width / count, found = [];
+                for (let one = 0; one < count; one++) for (let other = 0; other < count; other++)
+                  found.push(pen.getImageData((other + .5) * cell, (one + .5) * cell, 1, 1).data[3]);
+                return found; }""", len(value),
+            )).reshape(value.shape)  # fmt: skip
+            np.testing.assert_allclose(alphas / 255, value / value.max(), atol=0.01)
+    page.locator(".map").click(position={"x": 5, "y": page.locator(".map").bounding_box()["height"] - 3})
+    assert page.locator(".token").last.get_attribute("aria-pressed") == "true"
+
+
+def test_the_page_for_programs_shows_every_route_and_asks_them(page, server):
+    page.locator("a[href='/docs']").click()
+    page.wait_for_selector("article")
+    paths = server.client.get("/openapi.json").json()["paths"]
+    shown = page.locator(".route").all_text_contents()
+    assert shown == [f"{verb.upper()} {path}" for path, verbs in paths.items() for verb in verbs]
+    for row, verbs in enumerate(paths.values()):
+        one = page.locator("article").nth(row)
+        one.locator("button").click()
+        _expect(one.locator(".output")).to_contain_text("200")
+        if "post" in verbs:
+            assert "required" in one.locator("dl").first.text_content()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 900
 
 
 @pytest.mark.parametrize(
@@ -123,9 +180,10 @@ def test_everything_works_from_the_keyboard(page):
 )  # fmt: skip
 def test_it_can_be_read_on_a_phone_and_in_the_dark(page, request):
     labeled(page, "good " * 60 + "x" * 300, "bad")
-    page.locator(".why").first.click()
-    page.wait_for_selector(".words")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for button, there in ((".why", ".words"), (".look", ".map")):
+        page.locator(button).first.click()
+        page.wait_for_selector(there)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
     paper, ink = page.evaluate("(s => [s.backgroundColor, s.color])(getComputedStyle(document.body))")
     light = [sum(map(int, color[4:-1].split(","))) for color in (paper, ink)]
     assert (light[0] < light[1]) == (request.node.callspec.id == "dark")
@@ -152,13 +210,14 @@ def test_with_a_key_the_browser_asks_for_it(browser, tiny_run):
 
 
 def test_the_policy_lets_no_other_script_run(server):
-    for path in ("/", "/page.css", "/page.js"):
+    for path in KINDS:
         answer = server.client.get(path)
         policy = answer.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert answer.headers["x-content-type-options"] == "nosniff"
-    page = server.client.get("/").text
-    assert "<script>" not in page
-    assert "style=" not in page
-    assert "onclick" not in page
+    for path in ("/", "/docs"):
+        page = server.client.get(path).text
+        assert "<script>" not in page
+        assert "style=" not in page
+        assert "onclick" not in page

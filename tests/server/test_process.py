@@ -19,7 +19,7 @@ import pytest
 from scriptchain.__main__ import run
 from scriptchain.data.labels import Labels
 from scriptchain.runtime.session import Session
-from scriptchain.server.app import PATHS, create_app
+from scriptchain.server.app import PATHS, POSTED, create_app
 from scriptchain.server.batcher import Batcher, Busy
 from scriptchain.server.guard import OPEN
 from scriptchain.server.limits import Limits
@@ -71,7 +71,7 @@ def in_process(test, limits: Limits, keys=(), model: Model | None = None):
 
 def test_h15_every_route_but_health_asks_for_a_key():
     async def test(client, service):
-        paths = [(path, "POST" if path in ("/v1/predict", "/v1/explain") else "GET") for path in [*PATHS, "/nope"]]
+        paths = [(path, "POST" if path in POSTED else "GET") for path in [*PATHS, "/nope"]]
         for path, verb in paths:
             for headers in ({}, {"authorization": "Bearer wrong"}, {"x-api-key": KEYS[0][:-1]}, {"x-api-key": ""},
                             {"authorization": f"Basic {KEYS[0]}"}):  # fmt: skip

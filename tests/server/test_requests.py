@@ -8,10 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 
+from scriptchain import Classifier
 from scriptchain.__main__ import run
-from scriptchain.server.app import PATHS
+from scriptchain.errors import UsageError
+from scriptchain.runtime.attention_maps import Watched
+from scriptchain.runtime.session import Session
+from scriptchain.server.app import PATHS, POSTED
 from scriptchain.server.page import KINDS
 
 from .serving import Server, posted, received, serving, status
@@ -243,7 +248,7 @@ def test_h14_verbs(server):
     for path in PATHS:
         if path == "/openapi.json":
             continue
-        right = {"POST"} if path in ("/v1/predict", "/v1/explain") else {"GET", "HEAD"}
+        right = {"POST"} if path in POSTED else {"GET", "HEAD"}
         for verb in {"GET", "HEAD", "OPTIONS", "DELETE", "PUT", "PATCH", "POST"} - right:
             answer = server.client.request(verb, path, headers={"content-type": "application/json"})
             assert answer.status_code == 405, (verb, path)
@@ -251,6 +256,30 @@ def test_h14_verbs(server):
         if "HEAD" in right:
             answer = server.client.head(path)
             assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_what_each_head_looks_at_and_the_card(server, tiny_run):
+    text = "the food was not good " * 20
+    told = server.client.post("/v1/attention", json={"text": text}).json()
+    found = Watched.of(Session(tiny_run, threads=1))(text)
+    assert (told["tokens"], told["truncated"]) == (found.tokens, True)
+    assert np.shape(told["weights"]) == found.weights.shape == (1, 2, 16, 16)
+    np.testing.assert_allclose(told["weights"], found.weights, atol=6e-4)
+    answer = server.client.get("/v1/card")
+    assert answer.headers["content-type"].startswith("text/markdown")
+    assert answer.text == (tiny_run / "README.md").read_text("utf-8")
+
+
+def test_a_linear_model_has_no_attention_and_a_folder_without_a_card_none(tmp_path):
+    Classifier("linear").fit(["good", "so good", "bad", "so bad"], ["a", "a", "b", "b"]).save_pretrained(tmp_path / "m")
+    (tmp_path / "m" / "README.md").unlink(missing_ok=True)
+    with pytest.raises(UsageError, match="attention must be asked of a model that has some, got a linear one"):
+        Watched.of(Session(tmp_path / "m"))
+    with serving(tmp_path / "m") as server:
+        answer = server.client.post("/v1/attention", json={"text": "good"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "attention")
+        answer = server.client.get("/v1/card")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "card")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.", "[::"])

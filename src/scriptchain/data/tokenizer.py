@@ -139,9 +139,13 @@ class Tokenizer:
         return [max(1, len(encoding.ids)) + frame for encoding in encodings]
 
     def spellings(self) -> list[str]:
-        """The text that each token stands for, nothing for a part of a character."""
-        texts = [self._backend.decoder.decode([token]).strip() if self._backend.decoder else token
-                 for token in self.tokens(range(self.vocab_size))]  # fmt: skip
+        """The text that each token of the vocabulary stands for, nothing for a part of a character."""
+        return self.spelled(range(self.vocab_size))
+
+    def spelled(self, ids: Sequence[int]) -> list[str]:
+        """The text that each of these tokens stands for, nothing for a part of a character."""
+        decoder = self._backend.decoder
+        texts = [decoder.decode([token]).strip() if decoder else token for token in self.tokens(ids)]
         return ["" if "\ufffd" in text else text for text in texts]
 
     def tokens(self, ids: Sequence[int]) -> list[str]:

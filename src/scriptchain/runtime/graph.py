@@ -8,7 +8,7 @@ list of numbered fields, each a number, eight bytes, four bytes, or bytes that m
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -56,6 +56,26 @@ def check(content: bytes, name: str, embeddings: tuple[str, int]) -> None:
     found = tensors.get(key, tensors.get(f"{key}_quantized", [0]))[0]
     if found != rows:
         raise ModelError(f"{name} must have an embedding for each of {rows:,} tokens, got {found:,}")
+
+
+def outputs_of(content: bytes, kind: bytes) -> list[str]:
+    """What the nodes of that operator compute, by name, in the order in which they run."""
+    (whole,) = _all(_known(memoryview(content), MODEL, "model.onnx"), "graph")
+    nodes = [_known(node, NODE, "model.onnx") for node in _all(_known(whole, GRAPH, "model.onnx"), "node")]
+    return [_bytes(node["output"][0]).decode() for node in nodes if list(map(_bytes, node["op_type"])) == [kind]]
+
+
+def with_outputs(content: bytes, names: Sequence[str]) -> bytes:
+    """The model with these values among its outputs: of a message that stands twice, the fields are joined."""
+    return content + b"".join(_message(7, _message(12, _message(1, name.encode()))) for name in names)
+
+
+def _message(number: int, content: bytes) -> bytes:
+    size, left = bytearray(), len(content)
+    while left > 127:
+        size.append(left & 127 | 128)
+        left >>= 7
+    return bytes([number << 3 | 2, *size, left]) + content
 
 
 def _tensor(message: memoryview, name: str) -> tuple[str, list[int]]:

@@ -26,7 +26,7 @@ from .limits import Limits
 from .metrics import Metrics
 from .model import Model
 from .page import KINDS, add_page
-from .schema import Explain, Explained, Failure, Predict, Predictions, complaint
+from .schema import Attend, Attended, Explain, Explained, Failure, Predict, Predictions, complaint
 
 LOG = logging.getLogger("scriptchain.server")
 Body = TypeVar("Body", bound=BaseModel)
@@ -78,17 +78,14 @@ class Service:
             raise Refused(500, "model", "the model could not answer")
         return model, found
 
-    async def explain(self, wanted: Explain, request: Request) -> tuple[Model, Any]:
+    async def compute(self, request: Request, work: Callable[..., Found], *arguments: Any) -> Found:
+        """What takes longer than an answer, in a thread of its own, one after another. Raises Busy."""
         if self._explaining >= self.limits.explanations:
             raise Busy(mine=False)
         self._explaining += 1
-        model = self.model
         try:
-            loop = asyncio.get_running_loop()
-            work = loop.run_in_executor(
-                self._explainer, explain, model.session.logits, model.session.labels, wanted.text, wanted.label
-            )
-            return model, await self._in_time(work, request)
+            running = asyncio.get_running_loop().run_in_executor(self._explainer, work, *arguments)
+            return await self._in_time(running, request)
         finally:
             self._explaining -= 1
 
@@ -159,16 +156,37 @@ def create_app(
         """The words that an answer rests on."""
         wanted = await _body(request, Explain, limits)
         _judge_length([wanted.text], limits)
+        model = service.model
+        arguments = model.session.logits, model.session.labels, wanted.text, wanted.label
         try:
-            model, found = await service.explain(wanted, request)
+            found = await service.compute(request, explain, *arguments)
         except UsageError as error:
             raise Refused(404, "label", error.message) from None
+        return _json({"model": model.id, **found.to_dict()})
+
+    @app.post("/v1/attention", openapi_extra=_takes(Attend), responses={200: {"model": Attended}})
+    async def attended(request: Request) -> Response:
+        """How much each token takes from each other, by layer and head."""
+        wanted = await _body(request, Attend, limits)
+        _judge_length([wanted.text], limits)
+        model = service.model
+        try:
+            found = await service.compute(request, model.attention, wanted.text)
+        except UsageError as error:
+            raise Refused(404, "attention", error.message) from None
         return _json({"model": model.id, **found.to_dict()})
 
     @app.get("/v1/model")
     async def facts() -> Response:
         """What answers: its id, classes, and config."""
         return _json(service.model.facts())
+
+    @app.get("/v1/card", response_class=PlainTextResponse)
+    async def card() -> Response:
+        """The model card, in Markdown: what the model is, its figures, and what it is not for."""
+        if service.model.card is None:
+            raise Refused(404, "card", "the model's folder has no README.md")
+        return PlainTextResponse(service.model.card, media_type="text/markdown")
 
     @app.get("/v1/limits")
     async def told_limits() -> Response:
@@ -192,24 +210,16 @@ def create_app(
         """For Prometheus."""
         return PlainTextResponse(service.metrics.text(service.batcher.waiting))
 
-    for path, route in (("/v1/model", facts), ("/v1/limits", told_limits), ("/healthz", alive), ("/readyz", ready),
-                        ("/metrics", metrics)):  # fmt: skip
+    routes = {"/v1/model": facts, "/v1/card": card, "/v1/limits": told_limits, "/healthz": alive, "/readyz": ready,
+              "/metrics": metrics}  # fmt: skip
+    for path, route in routes.items():
         app.add_api_route(path, route, methods=["HEAD"], include_in_schema=False)
     add_page(app)
     return app
 
 
-PATHS = (
-    *KINDS,
-    "/v1/predict",
-    "/v1/explain",
-    "/v1/model",
-    "/v1/limits",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-)
+POSTED = ("/v1/predict", "/v1/explain", "/v1/attention")
+PATHS = (*KINDS, *POSTED, "/v1/model", "/v1/card", "/v1/limits", "/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
 async def _left(request: Request) -> None:

@@ -2,11 +2,15 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import config as configs
+from ..runtime.attention_maps import AttentionMaps, Watched
 from ..runtime.session import Session
+
+CARD = 2**20  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +20,7 @@ class Model:
     folder: Path
     id: str
     session: Session
+    card: str | None = None
 
     @classmethod
     def load(cls, folder: Path, threads: int | None) -> "Model":
@@ -24,7 +29,15 @@ class Model:
         session.logits(["a text"])
         files = session.bundle.manifest.files
         content = "".join(f"{name} {files[name]}\n" for name in sorted(files))
-        return cls(folder, hashlib.sha256(content.encode()).hexdigest()[:16], session)
+        return cls(folder, hashlib.sha256(content.encode()).hexdigest()[:16], session, _card(folder))
+
+    def attention(self, text: str) -> AttentionMaps:
+        """Raises UsageError for a linear model. Who is first waits for a second copy of the graph."""
+        return self._watched(text)
+
+    @cached_property
+    def _watched(self) -> Watched:
+        return Watched.of(self.session)
 
     def facts(self) -> dict[str, Any]:
         return {
@@ -35,3 +48,11 @@ class Model:
             "parameters": self.session.bundle.num_parameters,
             "config": configs.to_dict(self.session.config),
         }
+
+
+def _card(folder: Path) -> str | None:
+    try:
+        with (folder / "README.md").open("rb") as file:
+            return file.read(CARD).decode("utf-8", "replace")
+    except OSError:
+        return None

@@ -25,6 +25,10 @@ class Explain(Strict):
     label: Annotated[str | None, Field(description="The class to explain; by default the one of the answer.")] = None
 
 
+class Attend(Strict):
+    text: Annotated[str, Field(description="The text that is read; its first 64 tokens are shown.")]
+
+
 class Fault(BaseModel):
     code: str
     message: str
@@ -66,6 +70,13 @@ class Explained(BaseModel):
     words: list[ExplainedWord]
     deletion: float | None
     random: float | None
+
+
+class Attended(BaseModel):
+    model: str
+    tokens: list[str]
+    truncated: bool
+    weights: Annotated[list[list[list[list[float]]]], Field(description="By layer, head, token, and token looked at.")]
 
 
 def complaint(errors: list[Any]) -> str:

@@ -1,4 +1,4 @@
-"""The page at `/`: three files that nothing is put into, under a policy that runs no other script."""
+"""The pages at `/` and `/docs`: files that nothing is put into, under a policy that runs no other script."""
 
 from importlib.resources import files
 
@@ -8,6 +8,10 @@ KINDS = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/attention.js": ("attention.js", "text/javascript"),
+    "/shared.js": ("shared.js", "text/javascript"),
+    "/docs": ("docs.html", "text/html"),
+    "/docs.js": ("docs.js", "text/javascript"),
 }
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "

@@ -1,30 +1,7 @@
-"use strict";
-// Everything that comes from texts or models becomes text, never markup.
-const at = (id) => document.getElementById(id);
+import { asked, at, made, percent } from "/shared.js";
+import { attention } from "/attention.js";
 
-async function asked(path, body) {
-  const init = body === undefined ? {} : {
-    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
-  };
-  let answer;
-  try {
-    answer = await fetch(path, init);
-  } catch {
-    throw new Error("the server cannot be reached");
-  }
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error.message);
-  return told;
-}
-
-function made(tag, className, text) {
-  const one = document.createElement(tag);
-  if (className) one.className = className;
-  if (text !== undefined) one.textContent = text;
-  return one;
-}
-
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+let hasAttention = true;
 
 function say(text, wrong = false) {
   at("said").textContent = text;
@@ -108,6 +85,7 @@ function shown(text, prediction) {
   }
   find(".label").textContent = `${prediction.label}, ${percent(prediction.score)}`;
   bars(find(".bars"), prediction.scores);
+  if (!hasAttention) find(".look").remove();
   find(".cut").hidden = !prediction.truncated;
   const act = (button, work) => find(button).addEventListener("click", async (event) => {
     event.target.disabled = true;
@@ -119,6 +97,7 @@ function shown(text, prediction) {
     event.target.disabled = false;
   });
   act(".why", (more) => why(text, more));
+  if (hasAttention) act(".look", async (more) => more.replaceChildren(...attention(await asked("/v1/attention", { text }))));
   act(".shuffle", (more) => shuffled(text, prediction, more));
   return one;
 }
@@ -159,6 +138,10 @@ async function begin() {
     at("card").textContent = `${model.classes.length} classes: ${model.classes.join(", ")} · ${kind} · ${model.model}`;
     listed(at("facts"), { ...model.config, classes: model.classes, id: model.model });
     listed(at("limits"), await asked("/v1/limits"));
+    hasAttention = model.config.model !== "linear";
+    const card = await fetch("/v1/card");
+    if (card.ok) at("about-text").textContent = (await card.text()).replace(/^---\n.*?\n---\n/s, "").trim();
+    else at("about").remove();
   } catch (error) {
     say(error.message, true);
   }
