@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers, processors
+from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
 
 PIECES = [
     "[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"!?.,'", *"abcdefghijklmnopqrstuvwxyz",
@@ -27,14 +27,18 @@ def bert_folder(folder: Path, kind: str = "bert", **changes) -> Path:
     names = {"hidden_size": "dim", "num_attention_heads": "n_heads", "intermediate_size": "hidden_dim",
              "num_hidden_layers": "n_layers"} if kind == "distilbert" else {}  # fmt: skip
     own = {"embedding_size": SHAPE["hidden_size"]} if kind == "electra" else {}
-    shape = own | {names.get(key, key): value for key, value in (SHAPE | changes).items()}
-    config = transformers.AutoConfig.for_model(kind, vocab_size=len(PIECES), initializer_range=0.3, **shape)
-    model = transformers.AutoModel.from_config(config, **({"add_pooling_layer": False} if kind == "bert" else {}))
+    if kind == "roberta":
+        own |= {"type_vocab_size": 1, "max_position_embeddings": 66}
+    shape = {names.get(key, key): value for key, value in (SHAPE | own | changes).items()}
+    made = bytes_tokenizer() if kind == "roberta" else tokenizer()
+    config = transformers.AutoConfig.for_model(kind, vocab_size=made.get_vocab_size(), initializer_range=0.3, **shape)
+    pooler = {"add_pooling_layer": False} if kind in ("bert", "roberta") else {}
+    model = transformers.AutoModel.from_config(config, **pooler)
     with torch.no_grad():
         for parameter in model.parameters():  # norms and biases too, so that none can be left out unseen
             parameter.add_(0.1 * torch.randn_like(parameter))
     model.save_pretrained(folder)
-    (folder / "tokenizer.json").write_text(tokenizer().to_str(), encoding="utf-8")
+    (folder / "tokenizer.json").write_text(made.to_str(), encoding="utf-8")
     return folder
 
 
@@ -46,6 +50,31 @@ def tokenizer() -> tokenizers.Tokenizer:
     ends = [(name, vocabulary[name]) for name in ("[CLS]", "[SEP]")]
     made.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     made.enable_truncation(9)  # theirs, which ours must not inherit
+    return made
+
+
+def bytes_tokenizer() -> tokenizers.Tokenizer:
+    """As RoBERTa's: byte-level BPE, with its names of the special tokens at its places."""
+    names = ["<s>", "<pad>", "</s>", "<unk>"]
+    made = tokenizers.Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    letters = pre_tokenizers.ByteLevel.alphabet()
+    words = [
+        "the food was good",
+        "The wine was not bad, was it?",
+        "badness of the good wine",
+        "nobody noticed yesterday that everything underneath whispered",
+        "mountains rivers children tomorrow",
+    ] * 5
+    made.train_from_iterator(words, trainers.BpeTrainer(
+        vocab_size=400, special_tokens=names, initial_alphabet=letters, show_progress=False,
+    ))  # fmt: skip
+    made.add_special_tokens(["<mask>"])
+    document = json.loads(made.to_str())
+    document["model"]["vocab"]["<mask>"] = len(document["model"]["vocab"])
+    made = tokenizers.Tokenizer.from_str(json.dumps(document))
+    made.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    made.enable_truncation(9)
     return made
 
 

@@ -23,6 +23,9 @@ NonNegative = Annotated[float, Meta(ge=0, le=1_000_000)]
 Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
 
 
+BORROWED = ("wordpiece", "roberta")  # tokenizers that come with a pre-trained encoder
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that decides a model; a run folder's `config.json` is this and nothing else.
 
@@ -47,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     masked_epochs: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
 
     # tokens
-    tokenizer: Literal["word", "bpe", "whole", "wordpiece"] = "bpe"
+    tokenizer: Literal["word", "bpe", "whole", "wordpiece", "roberta"] = "bpe"
     lowercase: bool = True
     vocab_size: Annotated[int, Meta(ge=300, le=10_000_000)] = 8_000
     min_frequency: Count = 2
@@ -126,16 +129,18 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"contrastive_steps must be 0 unless frozen fits a head behind them, got {self.contrastive_steps}",
                 hint="--preset few",
             )
-        if (self.tokenizer == "wordpiece") != ("backbone" in self.init):
+        if self._borrowed != ("backbone" in self.init):
             raise ConfigError(
-                f"tokenizer must be wordpiece with init.backbone and only there, got {self.tokenizer}",
+                f"tokenizer must be {' or '.join(BORROWED)} with init.backbone and only there, got {self.tokenizer}",
                 hint=f"tokenizer={'wordpiece' if self.init else 'whole'}",
             )
-        if self.tokenizer == "wordpiece" and self.max_seq_len < 3:
+        if self._borrowed and self.max_seq_len < 3:
             raise ConfigError(
-                f"max_seq_len must be at least 3 with tokenizer wordpiece, for [CLS] and [SEP], got {self.max_seq_len}",
+                f"max_seq_len must be at least 3 with init.backbone, for [CLS] and [SEP], got {self.max_seq_len}",
                 hint="max_seq_len=64",
             )
+        if self.tokenizer == "roberta" and self.lowercase:
+            raise ConfigError("lowercase must be false with tokenizer roberta, got true", hint="lowercase=false")
         if self.d_model % self.num_heads:
             heads = max(h for h in range(1, self.num_heads) if self.d_model % h == 0)
             raise ConfigError(
@@ -160,7 +165,12 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def starts_with_cls(self) -> bool:
         """Whether [CLS] stands before each text."""
-        return self.pooling == "cls" or self.tokenizer == "wordpiece"
+        return self.pooling == "cls" or self._borrowed
+
+    @property
+    def _borrowed(self) -> bool:
+        """Whether the tokenizer came with a pre-trained encoder."""
+        return self.tokenizer in BORROWED
 
 
 KEYS = Config.__struct_fields__

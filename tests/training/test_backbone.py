@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from scriptchain import Classifier, ConfigError, MissingExtraError, ResourceError, config
+from scriptchain import Classifier, ConfigError, MissingExtraError, ModelError, ResourceError, config, runtime
 from scriptchain.__main__ import run
 from scriptchain.config import Config
 from scriptchain.data.batches import pad
 from scriptchain.model.pipeline import Network
 from scriptchain.positions import Positions
+from scriptchain.training.pretrained import Pretrained
 from scriptchain.training.start import start_of
 
 from ..pretrained import FITTING, PIECES, SETTINGS, bert_folder, changed
@@ -28,7 +30,12 @@ def bert(tmp_path_factory) -> Path:
     return bert_folder(tmp_path_factory.mktemp("bert"))
 
 
+ROBERTA = {"tokenizer": "roberta", "lowercase": False, "vocab_size": 500, "max_seq_len": 64}
+
+
 def made(folder: Path | str, **changes) -> Config:
+    if Path(folder, "config.json").exists() and '"roberta"' in Path(folder, "config.json").read_text("utf-8"):
+        changes = ROBERTA | changes
     return config.resolve("tuned", overrides=FITTING | {"init": {"backbone": str(folder)}} | changes)
 
 
@@ -64,7 +71,7 @@ def theirs(folder: Path, texts, layers: int = 2) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert"])
+@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert", "roberta"])
 def test_our_encoder_computes_what_theirs_did(kind, layers, tmp_path):
     folder = bert_folder(tmp_path, kind)
     network, tokenizer = filled(folder, num_layers=layers)
@@ -84,6 +91,28 @@ def test_fewer_pieces_change_nothing_where_they_suffice(bert):
     torch.testing.assert_close(ours(other, few, texts), ours(network, tokenizer, texts))
 
 
+def test_fewer_pieces_of_bytes_cut_the_texts_that_they_suffice_for_as_before(tmp_path):
+    """Every byte can still be spelled, and with a piece stay those that it is merged of."""
+    folder = bert_folder(tmp_path, "roberta")
+    texts = ["The wine was not bad, was it?", " the food"]
+    whole, few = (filled(folder, texts, vocab_size=size)[1] for size in (500, 300))
+    assert few.vocab_size == 300 < whole.vocab_size
+    for text in texts:
+        pieces = [tokenizer.tokens(tokenizer.encode([text]).ids[0].tolist()) for tokenizer in (whole, few)]
+        assert pieces[0] == pieces[1]
+        assert (pieces[0][0], pieces[0][-1]) == ("[CLS]", "[SEP]")
+    for text in ("badness", "ünknown 猫 🙂", "<s> [SEP] <mask>"):  # no text is a special token
+        ids = few.encode([text]).ids[0][1:-1].tolist()
+        assert min(ids) > 4
+        assert "".join(few.spelled(ids)) in (text, text.replace(" ", ""), "") or "猫" in text
+
+
+def bytes_of(pieces: str) -> bytes:
+    """Byte-level pieces as the bytes that their letters stand for."""
+    letters = bytes_to_unicode()
+    return bytes({letter: byte for byte, letter in letters.items()}[letter] for letter in pieces)
+
+
 def test_another_encoding_replaces_their_positions_and_nothing_else(bert):
     own, _ = filled(bert)
     other, _ = filled(bert, positions="rope", positions_options={})
@@ -92,7 +121,7 @@ def test_another_encoding_replaces_their_positions_and_nothing_else(bert):
     assert all(torch.equal(tensor, own.encoder.state_dict()[name]) for name, tensor in kept.items())
 
 
-@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert"])
+@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert", "roberta"])
 def test_the_weights_of_a_classifier_are_found_under_its_name(kind, tmp_path):
     bert = bert_folder(tmp_path / "encoder", kind)
     folder = shutil.copytree(bert, tmp_path / "classifier")
@@ -295,14 +324,51 @@ def test_a_file_that_cannot_be_read_is_named(copy, capsys):
 
 
 def test_an_encoder_of_another_kind_is_refused(copy, capsys):
-    changed(copy / "config.json", model_type="roberta")
-    line = "init.backbone 'BERT' must be one of bert, electra, distilbert with absolute positions, got 'roberta'"
+    changed(copy / "config.json", model_type="deberta")
+    line = (
+        "init.backbone 'BERT' must be one of bert, electra, distilbert, roberta with absolute positions, got 'deberta'"
+    )
     assert refused(copy, capsys) == (4, line)
 
 
 def test_another_tokenizer_is_refused(copy, capsys):
     changed(copy / "tokenizer.json", normalizer=None)
-    assert refused(copy, capsys) == (4, "init.backbone 'BERT' must have BERT's word pieces, got another tokenizer")
+    line = "init.backbone 'BERT' must have BERT's word pieces or RoBERTa's pieces of bytes, got another tokenizer"
+    assert refused(copy, capsys) == (4, line)
+
+
+def test_merges_that_are_none_are_refused(tmp_path):
+    folder = bert_folder(tmp_path, "roberta")
+    model = Pretrained("backbone", str(folder)).tokenizer["model"]
+    # Older files write a merge as one string.
+    changed(folder / "tokenizer.json", model=model | {"merges": [" ".join(pair) for pair in model["merges"]]})
+    assert Pretrained("backbone", str(folder)).merges == [tuple(pair) for pair in model["merges"]]
+    for merges in (["Ġ t h"], [["Ġ", "nowhere"]], [3]):
+        changed(folder / "tokenizer.json", model=model | {"merges": merges})
+        with pytest.raises(ModelError) as caught:
+            filled(folder)
+        assert (
+            str(caught.value) == f"init.backbone '{folder}': the tokenizer must merge pairs of its tokens into tokens"
+        )
+
+
+def test_what_a_roberta_needs_is_said_at_once(tmp_path):
+    folder = bert_folder(tmp_path, "roberta")
+    plain = config.resolve("tuned", overrides=FITTING | {"init": {"backbone": str(folder)}})
+    with pytest.raises(ConfigError, match="--set tokenizer=roberta --set lowercase=false"):
+        start_of(plain)
+    with pytest.raises(ConfigError, match="lowercase must be false with tokenizer roberta, got true"):
+        made(folder, lowercase=True)
+
+
+def test_a_tuned_roberta_answers_from_its_folder_as_in_memory(tmp_path):
+    folder = bert_folder(tmp_path / "roberta", "roberta")
+    settings = FITTING | ROBERTA | {"init": {"backbone": str(folder)}, "epochs": 1}
+    model = Classifier("tuned", device="cpu", threads=1, **settings)
+    model.fit(TEXTS * 4, ["a", "b", "a", "b"] * 4, validation=(TEXTS, ["a", "b", "a", "b"]))
+    model.save_pretrained(tmp_path / "run")
+    found = runtime.load(tmp_path / "run", threads=1).logits(TEXTS)
+    np.testing.assert_allclose(found, model.logits(TEXTS), atol=1e-4)
 
 
 def test_a_vocabulary_with_a_hole_is_refused(copy, capsys):
@@ -349,7 +415,7 @@ def test_word_pieces_come_with_a_backbone_only(preset, setting, got):
         config.resolve(preset, settings=[setting])
     hint = "whole" if preset == "small" else "wordpiece"
     assert str(caught.value) == (
-        f"tokenizer must be wordpiece with init.backbone and only there, got {got}; hint: tokenizer={hint}"
+        f"tokenizer must be wordpiece or roberta with init.backbone and only there, got {got}; hint: tokenizer={hint}"
     )
 
 
@@ -357,5 +423,5 @@ def test_no_room_for_the_frame_is_refused():
     with pytest.raises(ConfigError) as caught:
         config.resolve("tuned", settings=["max_seq_len=2"])
     assert str(caught.value) == (
-        "max_seq_len must be at least 3 with tokenizer wordpiece, for [CLS] and [SEP], got 2; hint: max_seq_len=64"
+        "max_seq_len must be at least 3 with init.backbone, for [CLS] and [SEP], got 2; hint: max_seq_len=64"
     )

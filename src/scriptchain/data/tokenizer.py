@@ -11,13 +11,14 @@ import tokenizers
 from numpy.typing import NDArray
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, trainers
 
+from ..config import BORROWED
 from ..errors import ConfigError, ModelError
 from .text import model_text
 
 KINDS = ("word", "bpe", "whole")  # that can be trained
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[MASK]"]
 PAD, UNK, CLS, MASK = range(4)
-SEP = "[SEP]"  # a fifth one of `wordpiece`, behind the others
+SEP = "[SEP]"  # a fifth one of BORROWED, behind the others
 # No token of these tokenizers needs more characters than this on average; what is longer is cut before the
 # tokenizer sees it, so that a text of many megabytes costs no more than its first max_seq_len tokens.
 CHARACTERS_A_TOKEN = 64
@@ -37,7 +38,8 @@ class Tokenizer:
     `bpe` cuts rare words into pieces. In `whole` words stay whole: a word that was seen less than
     `min_frequency` times is [UNK] where it is of the letters a to z, and pieces of its other bytes.
     With `cls`, [CLS] stands before each text and counts as one token of `max_seq_len`.
-    `wordpiece` is BERT's: pieces of words without accents, and [SEP] behind each text (arXiv 1810.04805).
+    `wordpiece` is BERT's: pieces of words without accents, and [SEP] behind each text (arXiv 1810.04805). `roberta` is
+    RoBERTa's: byte-level BPE in which a word without a space before it is another one, and [SEP] (arXiv 1907.11692).
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, *, max_seq_len: int, cls: bool):
@@ -45,8 +47,8 @@ class Tokenizer:
         self._backend.encode_special_tokens = True  # "[PAD]" typed by a user is text, not padding
         self.max_seq_len = max_seq_len
         self.cls = cls
-        end = backend.token_to_id(SEP) if isinstance(backend.model, models.WordPiece) else None
-        self._before, self._behind = [CLS] * cls, [] if end is None else [end]
+        end = len(SPECIAL)
+        self._before, self._behind = [CLS] * cls, [end] if backend.token_to_id(SEP) == end else []
 
     @classmethod
     def train(
@@ -92,6 +94,37 @@ class Tokenizer:
         kept = sorted(sorted(range(len(others)), key=rank)[: max(0, vocab_size - len(own))])
         vocabulary = [*own, *(others[number] for number in kept)]
         backend = _backend("wordpiece", lowercase, {piece: number for number, piece in enumerate(vocabulary)})
+        return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
+
+    @classmethod
+    def of_merges(
+        cls, pieces: Sequence[str], merges: Sequence[tuple[str, str]], texts: Iterable[str], *, vocab_size: int,
+        max_seq_len: int, with_cls: bool,
+    ) -> "Tokenizer":  # fmt: skip
+        """`roberta` from the vocabulary of another model, cut down to `vocab_size` pieces in the order given.
+
+        What stays is chosen as in `of_pieces`; with a piece stay the two that it is merged of, and so on down to bytes,
+        so that every text which the pieces suffice for is cut as before.
+        """
+        own = [*SPECIAL, SEP]
+        parts = {one + other: (one, other) for one, other in merges}
+        letters = set(pre_tokenizers.ByteLevel.alphabet())
+        others = [piece for piece in dict.fromkeys(pieces) if piece in letters or piece in parts]
+        vocabulary = {piece: number for number, piece in enumerate([*own, *others])}
+        whole = _backend("roberta", False, vocabulary, merges)
+        encodings = whole.encode_batch_fast([model_text(text) for text in texts], add_special_tokens=False)
+        counts = Counter(number for encoding in encodings for number in encoding.ids)
+        kept = {piece for piece in others if piece in letters}
+
+        def made_of(piece: str) -> set[str]:
+            return set() if piece in kept else {piece}.union(*map(made_of, parts[piece]))
+
+        for piece in sorted(others, key=lambda piece: (-counts[vocabulary[piece]], vocabulary[piece])):
+            more = made_of(piece)
+            if len(own) + len(kept) + len(more) <= vocab_size:
+                kept |= more
+        remaining = {piece: n for n, piece in enumerate([*own, *(piece for piece in others if piece in kept)])}
+        backend = _backend("roberta", False, remaining, [pair for pair in merges if pair[0] + pair[1] in kept])
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
 
     @classmethod
@@ -162,7 +195,7 @@ def _backend(
         model = models.WordLevel(vocabulary, unk_token=SPECIAL[UNK])
     elif kind == "wordpiece":
         model = models.WordPiece(vocabulary, unk_token=SPECIAL[UNK], max_input_chars_per_word=100)
-    elif kind == "bpe" or vocabulary is None:
+    elif kind in ("bpe", "roberta") or vocabulary is None:
         model = models.BPE(vocabulary, list(merges) if vocabulary else None)
     else:
         model = models.BPE(vocabulary, list(merges), unk_token=SPECIAL[UNK], fuse_unk=True, ignore_merges=True)
@@ -173,8 +206,8 @@ def _backend(
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"\w+(?:['’]\w+)*"), behavior="removed", invert=True)
     elif kind == "wordpiece":
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    elif kind == "bpe":
-        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    elif kind in ("bpe", "roberta"):
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=kind == "bpe")
     else:
         # A word of letters a to z takes the space before it and its apostrophes along (isn't, 's); all else stands
         # without. The first word is the same token as any other.
@@ -199,7 +232,7 @@ def _backend(
 
 def special(kind: str) -> list[str]:
     """What a vocabulary of that kind begins with."""
-    return [*SPECIAL, SEP] if kind == "wordpiece" else SPECIAL
+    return [*SPECIAL, SEP] if kind in BORROWED else SPECIAL
 
 
 def _trainer(kind: str, vocab_size: int, min_frequency: int) -> trainers.Trainer:

@@ -1,12 +1,14 @@
 """A trained BERT as the start of our encoder: the same computation, so its weights are copied to their places.
 
-ELECTRA and DistilBERT compute the same under other names. The vocabulary is cut down to the training texts and a
-reserve, the first `num_layers` layers are taken. With other `positions` than `learned` all but its positions is taken.
-*Source*: arXiv 1810.04805; MiniLM, arXiv 2002.10957; ELECTRA, arXiv 2003.10555; DistilBERT, arXiv 1910.01108.
+ELECTRA and DistilBERT compute the same under other names, RoBERTa over pieces of bytes. The vocabulary is cut down to
+the training texts and a reserve, the first `num_layers` layers are taken. With other `positions` than `learned` all but
+its positions is taken.
+*Source*: arXiv 1810.04805; MiniLM, arXiv 2002.10957; ELECTRA, arXiv 2003.10555; DistilBERT, arXiv 1910.01108;
+RoBERTa, arXiv 1907.11692.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,9 @@ class Family:
     layer: str
     parts: dict[str, str]
     segments: bool = True  # whether each text is of a segment, whose vector is added to each token's
+    tokenizer: str = "wordpiece"
+    special: dict[str, str] = field(default_factory=dict)  # its names of our special tokens, where they differ
+    unplaced: int = 0  # rows of its table of positions before that of the first token
 
 
 _BERT = Family(
@@ -58,9 +63,13 @@ FAMILIES = {
          "expand": "ffn.lin1", "feedforward": "ffn.lin2", "feedforward_norm": "output_layer_norm"},
         segments=False,
     ),
+    "roberta": replace(
+        _BERT, prefix="roberta.", tokenizer="roberta", unplaced=2,
+        special={"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[MASK]": "<mask>", "[SEP]": "</s>"},
+    ),
 }  # fmt: skip
 # The only values of our keys that compute the same; a family's own names follow.
-SAME = {"tokenizer": "wordpiece", "residual": "post_norm", "embedding_norm": True, "qk_norm": False,
+SAME = {"residual": "post_norm", "embedding_norm": True, "qk_norm": False,
         "branch_scale": "none", "layer_scale": 0.0, "norm_eps": 1e-12}  # fmt: skip
 
 
@@ -77,18 +86,28 @@ class Backbone:
                 f"{kind[:40]!r}"
             )
         self.family = FAMILIES[kind]
-        normalizer = self.given.tokenizer.get("normalizer") or {}
-        if self.given.tokenizer["model"].get("type") != "WordPiece" or normalizer.get("type") != "BertNormalizer":
-            raise ModelError(f"init.backbone {self.given.name!r} must have BERT's word pieces, got another tokenizer")
+        document = self.given.tokenizer
+        normalizer, cutter = document.get("normalizer") or {}, document.get("pre_tokenizer") or {}
+        if self.family.tokenizer == "wordpiece":
+            known = document["model"].get("type") == "WordPiece" and normalizer.get("type") == "BertNormalizer"
+        else:
+            bytes_ = cutter.get("type") == "ByteLevel" and not cutter.get("add_prefix_space")
+            known = document["model"].get("type") == "BPE" and bytes_ and not normalizer
+        if not known:
+            raise ModelError(
+                f"init.backbone {self.given.name!r} must have BERT's word pieces or RoBERTa's pieces of bytes, got "
+                "another tokenizer"
+            )
         shape = {key: theirs.get(name) for key, name in self.family.shape.items()}
-        self._refuse_other(shape | SAME | shape | {"lowercase": normalizer.get("lowercase")})
+        own = {"tokenizer": self.family.tokenizer, "lowercase": bool(normalizer.get("lowercase"))}
+        self._refuse_other(shape | SAME | shape | own)
 
     def tokenizer(self, texts: Sequence[str]) -> Tokenizer:
         config = self.config
-        return Tokenizer.of_pieces(
-            self.given.pieces, texts, vocab_size=config.vocab_size, lowercase=config.lowercase,
-            max_seq_len=config.max_seq_len, with_cls=config.starts_with_cls,
-        )  # fmt: skip
+        size = {"vocab_size": config.vocab_size, "max_seq_len": config.max_seq_len, "with_cls": config.starts_with_cls}
+        if self.family.tokenizer == "wordpiece":
+            return Tokenizer.of_pieces(self.given.pieces, texts, lowercase=config.lowercase, **size)
+        return Tokenizer.of_merges(self.given.pieces, self.given.merges, texts, **size)
 
     def fill(self, network: Network, tokenizer: Tokenizer) -> None:
         """Copies the weights; the head keeps its own."""
@@ -105,13 +124,14 @@ class Backbone:
         kept = sorted(tokenizer.vocabulary, key=tokenizer.vocabulary.__getitem__)
         encoder = network.encoder
         with torch.no_grad():
-            tokens = given("embeddings.word_embeddings.weight")[[number[piece] for piece in kept]]
+            rows = [number[family.special.get(piece, piece)] for piece in kept]
+            tokens = given("embeddings.word_embeddings.weight")[rows]
             if family.segments:  # every text is of the first
                 tokens = tokens + given("embeddings.token_type_embeddings.weight")[0]
             encoder.tokens.weight.copy_(tokens)
             for module in encoder.encodings[0].modules():
                 if isinstance(module, Learned):
-                    table = given("embeddings.position_embeddings.weight")[: len(module.table)]
+                    table = given("embeddings.position_embeddings.weight")[family.unplaced :][: len(module.table)]
                     module.table[: len(table)].copy_(table)
             copy(encoder.stem_norm, "embeddings.LayerNorm")
             for layer, block in enumerate(encoder.layers):
@@ -129,9 +149,9 @@ class Backbone:
     def _refuse_other(self, wanted: dict[str, Any]) -> None:
         config, theirs = self.config, self.given.config
         other = {key: value for key, value in wanted.items() if getattr(config, key) != value}
-        for key, name in (("num_layers", self.family.layers), ("max_seq_len", "max_position_embeddings")):
-            if getattr(config, key) > theirs.get(name, 0):
-                other[key] = theirs.get(name)
+        most = {"num_layers": theirs.get(self.family.layers, 0),
+                "max_seq_len": theirs.get("max_position_embeddings", 0) - self.family.unplaced}  # fmt: skip
+        other |= {key: value for key, value in most.items() if getattr(config, key) > value}
         if other:
             first, value = next(iter(other.items()))
             raise ConfigError(

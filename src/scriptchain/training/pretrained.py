@@ -84,6 +84,17 @@ class Pretrained:
         return sorted(vocabulary, key=vocabulary.__getitem__)
 
     @cached_property
+    def merges(self) -> list[tuple[str, str]]:
+        """Of byte-level BPE, in their order; older files write each as one string."""
+        found = [one.split(" ") if isinstance(one, str) else one for one in self.tokenizer["model"].get("merges", [])]
+        known = self.tokenizer["model"]["vocab"].keys()
+        if not all(
+            isinstance(one, list) and len(one) == 2 and {one[0], one[1], one[0] + one[1]} <= known for one in found
+        ):
+            raise ModelError(f"{self._what}: the tokenizer must merge pairs of its tokens into tokens")
+        return [(one, other) for one, other in found]
+
+    @cached_property
     def config(self) -> dict[str, Any]:
         """The encoder's config.json."""
         files = sorted(self.folder.rglob("config.json"), key=lambda path: len(path.parts))
