@@ -15,6 +15,7 @@ from .tiny import TINY
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of commands that tests start: two of them must not fight for two cores
 
 # Shared machines are slow at times, and a suite that lands code must give the same answer twice.
 settings.register_profile("scriptchain", deadline=None, derandomize=True, max_examples=50, database=None)

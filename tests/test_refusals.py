@@ -143,6 +143,7 @@ def without(monkeypatch, library: str, *modules: str) -> None:
         ("export RUN --data emotions", "torch", ("model.pipeline", "export.artifact"), "export (torch)", "train"),
         ("predict RUN good --output x.parquet", "pyarrow", (), "Parquet (pyarrow)", "parquet"),
         ("predict RUN good --engine ray", "ray", (), "--engine ray (ray)", "ray"),
+        ("pull hf:a/b", "huggingface_hub", (), "hf:a/b (huggingface_hub)", "hf"),
         ("serve RUN", "fastapi", ("server.app", "server.serve"), "serving (fastapi)", "serve"),
     ],
     ids=lambda value: str(value)[:20],

@@ -20,7 +20,7 @@ from .data.splits import split, without
 from .errors import DataError, Interrupted, ModelError, ResourceError, UsageError
 from .report import Report, Stream, Table, percent, with_interval
 from .runtime import bundle
-from .runtime.bundle import Bundle
+from .runtime.bundle import Bundle, check_output
 from .runtime.evaluation import evaluate
 from .runtime.session import Session
 from .scoring.intervals import mean_interval
@@ -344,16 +344,6 @@ class _Signal:
         if self.number is not None:
             raise KeyboardInterrupt
         self.number = number
-
-
-def check_output(output: Path, force: bool) -> None:
-    """Raises UsageError for a folder that a run may not take the place of."""
-    if not output.exists():
-        return
-    if not force:
-        raise UsageError(f"--output must not exist yet, got {str(output)!r}", hint="--force replaces it")
-    if not output.is_dir() or (any(output.iterdir()) and not (output / "manifest.json").exists()):
-        raise UsageError(f"--force replaces run folders only, got {str(output)!r}", hint="choose another --output")
 
 
 @contextmanager

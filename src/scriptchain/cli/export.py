@@ -34,11 +34,11 @@ def export(
     """Write what answers and nothing else, when it is shown on rows that it answers as before."""
     from ..data.records import read
     from ..errors import MissingExtraError, UsageError
+    from ..runtime.bundle import check_output
 
     try:
         from ..export.artifact import check_request
         from ..export.artifact import export as write
-        from ..run import check_output
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"export ({error.name})", "train") from None
 

@@ -17,6 +17,8 @@ COMMANDS = {
     "export": "Write what answers and nothing else, in floats or 8-bit numbers, proven on rows to answer as before.",
     "explain": "Show the words that an answer rests on, and check that they matter.",
     "serve": "Answer over HTTP: labels, explanations, health and metrics.",
+    "push": "Send a model to Hugging Face's hub.",
+    "pull": "Bring a model from Hugging Face's hub, its hashes checked.",
     "info": "Say what a run folder holds.",
     "diagnose": "Measure what depth does to a stack and say what ails it, or judge a claim about it.",
     "presets": "List the presets, or copy one into a file.",

@@ -37,6 +37,9 @@ UnlabelledFile = Annotated[
 OutputFolder = Annotated[
     Path | None, typer.Option("--output", metavar="DIR", help="The run folder; by default runs/<name of FILE>.")
 ]
+HubName = Annotated[
+    str, typer.Argument(metavar="hf:OWNER/NAME", help="A name on Hugging Face's hub; where it is read, also @REVISION.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace a run folder that is there.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the unfinished run of this --output, bit for bit.")]
 Finish = Annotated[

@@ -9,6 +9,7 @@ from ..data.records import Records
 from ..data.splits import without
 from ..report import Report, Stream
 from ..run import make_splits
+from ..runtime.bundle import check_output
 from . import recipes
 from .climb import climb
 from .kept import Kept, job_of
@@ -47,7 +48,7 @@ def train(
     if resume and not force and not goes_on and (output / "manifest.json").exists():
         return run.already_finished(output, output.with_name(f"{output.name}-partial"))
     for place in (output,) if goes_on else (output, teacher):  # better now than behind the climb
-        run.check_output(place, force)
+        check_output(place, force)
         if not (force or resume):
             run.refuse_unfinished(place.with_name(f"{place.name}-partial"))
     splits = make_splits(rows, validation, test, seed)

@@ -30,7 +30,7 @@ from ..config import Config
 from ..data.labels import Labels
 from ..data.text import fingerprint, leak_key
 from ..data.tokenizer import Tokenizer
-from ..errors import ConfigError, ModelError, ResourceError
+from ..errors import ConfigError, ModelError, ResourceError, UsageError
 from ..report import shown
 from ..scoring.familiarity import Familiarity
 from . import tensors
@@ -199,6 +199,16 @@ class Bundle:
 
     def _odd(self, path: Path) -> ModelError:
         return ModelError(f"{path} must be a plain file inside the run folder")
+
+
+def check_output(output: Path, force: bool) -> None:
+    """Raises UsageError for a folder that a run may not take the place of."""
+    if not output.exists():
+        return
+    if not force:
+        raise UsageError(f"--output must not exist yet, got {str(output)!r}", hint="--force replaces it")
+    if not output.is_dir() or (any(output.iterdir()) and not (output / "manifest.json").exists()):
+        raise UsageError(f"--force replaces run folders only, got {str(output)!r}", hint="choose another --output")
 
 
 def tokenizer_from(document: bytes, config: Config) -> Tokenizer:
