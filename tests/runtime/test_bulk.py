@@ -195,7 +195,7 @@ def test_a_folder_where_nothing_was_done_leaves_nothing(source, predict, tmp_pat
 
 
 def test_bad_rows_of_all_files_are_counted_also_of_those_before_a_break(source, predict, tmp_path):
-    (source / "a.csv").write_text("id,text\n1,\n2,good\n", "utf-8")
+    (source / "a.csv").write_text("id,text\n1,\n" + "2,good\n" * 20, "utf-8")  # three chunks
     (source / "c.jsonl").write_text('{"text": 3}\n')
     output, first = tmp_path / "out", f"{source}/a.csv:2: text must not be empty"
     told = f"2 rows got no answer, the first: {first}"
