@@ -52,14 +52,15 @@ def received(one: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(model: Path, *options: object, **environment: str) -> Iterator[Server]:
+def serving(model: Path, *options: object, files: int | None = None, **environment: str) -> Iterator[Server]:
+    """`files` is how many the process may have open."""
+    command = [sys.executable, "-m", "scriptchain", "serve", str(model), "--port", "0", *map(str, options)]
+    if files is not None:
+        command = ["bash", "-c", f'ulimit -n {files}; exec "$@"', "bash", *command]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "scriptchain", "serve", str(model), "--port", "0", *map(str, options)],
-                stderr=file, stdout=file, env={**os.environ, **environment},
-            )  # fmt: skip
+            process = subprocess.Popen(command, stderr=file, stdout=file, env={**os.environ, **environment})
         try:
             deadline = time.monotonic() + 60
             while not (found := re.search(r"at http://\S+:(\d+)\n", log.read_text("utf-8"))):

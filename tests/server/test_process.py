@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -220,6 +221,55 @@ def test_h23_a_text_that_breaks_the_model_costs_no_other_its_answer(bad):
         assert told[1] == {"error": "the model could not answer this text"}
 
     in_process(test, Limits(wait=0.05))
+
+
+def test_h32_a_batch_for_which_there_is_no_memory_is_answered_in_parts():
+    class Small(Stub):
+        def logits(self, texts: Sequence[str]) -> np.ndarray:
+            if len(texts) > 1:
+                raise MemoryError("too much")
+            return super().logits(texts)
+
+    async def test(client, service):
+        texts = ["x" * length for length in range(1, 33)]
+        told = (await client.post("/v1/predict", json={"texts": texts, "all": True})).json()["predictions"]
+        alone = [(await client.post("/v1/predict", json={"texts": [text], "all": True})).json() for text in texts]
+        assert told == [one["predictions"][0] for one in alone]
+        assert (await client.get("/readyz")).status_code == 200
+
+    in_process(test, Limits(), model=Model(Path("small"), "small", Small()))
+
+
+def test_h31_out_of_files_it_refuses_and_recovers(tiny_run):
+    with serving(tiny_run, files=64) as server:
+        assert server.client.get("/v1/limits").json()["connections"] == 32
+        server.client.close()
+        crowd = []
+        for _ in range(200):
+            one = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+            one.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            crowd.append(one)
+        answers = []
+        for one in crowd:
+            with suppress(TimeoutError, ConnectionResetError):
+                one.settimeout(0.2)
+                answers.append(one.recv(100)[:12])
+        assert set(answers) <= {b"HTTP/1.1 200", b"HTTP/1.1 503", b""}
+        assert b"HTTP/1.1 200" in answers
+        assert b"HTTP/1.1 503" in answers
+        assert server.process.poll() is None
+        for one in crowd:
+            one.close()
+        deadline = time.monotonic() + 10
+        while True:
+            with suppress(httpx.HTTPError):
+                answer = httpx.post(f"http://127.0.0.1:{server.port}/v1/predict", json={"texts": ["good"]}, timeout=5)
+                if answer.status_code == 200:
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert "Traceback" not in server.said()
+        assert "32 connections at once: the system's limit of open files allows no more" in server.said()
 
 
 def test_h24_a_model_that_hangs_is_alive_but_not_ready():

@@ -1,14 +1,18 @@
 """The process: a socket, a model, signals. SIGHUP loads the model folder anew, SIGINT and SIGTERM end gracefully."""
 
 import asyncio
+import errno
 import ipaddress
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import uvicorn
 
 from ..errors import ResourceError, ScriptChainError, UsageError
@@ -18,6 +22,8 @@ from .limits import Limits
 from .model import Model
 from .protocol import Connection
 
+LOG = logging.getLogger("scriptchain.server")
+OWN = 32  # files that the process has open for itself
 NAMES = ("localhost", "127.0.0.1", "::1")
 
 
@@ -53,6 +59,10 @@ def serve(
     if not keys and not insecure and not _is_own(host):
         raise UsageError(f"--host {host} must come with --key-file: others can reach it",
                          hint="--key-file FILE, or --insecure")  # fmt: skip
+    room = _room(limits.connections)
+    if room < limits.connections:
+        limits = msgspec.structs.replace(limits, connections=room)
+        _say(stream, f"{room} connections at once: the system's limit of open files allows no more\n")
     with _bound(host, port, limits.connections) as bound:
         model = Model.load(folder, threads)
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what goes wrong is told by us
@@ -72,6 +82,7 @@ async def _run(
             timeout_graceful_shutdown=max(1, round(limits.drain)), lifespan="on",
         )
     )  # fmt: skip
+    asyncio.get_running_loop().set_exception_handler(_unheard)
     server.reload = asyncio.Event()
     Connection.seconds = limits.header_seconds
     service: Service = app.state.service
@@ -95,6 +106,24 @@ async def _reloads(server: _Server, service: Service, threads: int | None, strea
             _say(stream, f"reloaded: {service.model.id}\n")
         except (ScriptChainError, OSError) as error:
             _say(stream, f"not reloaded, {service.model.id} goes on: {error}\n")
+
+
+def _room(connections: int) -> int:
+    """How many connections there is room for; the limit of open files is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OWN
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - OWN))
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Where files run out all the same, the loop waits a second before it accepts again; nobody needs a traceback."""
+    if isinstance(error := context.get("exception"), OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        LOG.warning("no file is left for another connection; the next is accepted in a second")
+    else:
+        loop.default_exception_handler(context)
 
 
 def _say(stream: Stream | None, line: str) -> None:
