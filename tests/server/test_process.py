@@ -255,7 +255,6 @@ def test_h31_out_of_files_it_refuses_and_recovers(tiny_run):
                 one.settimeout(0.2)
                 answers.append(one.recv(100)[:12])
         assert set(answers) <= {b"HTTP/1.1 200", b"HTTP/1.1 503", b""}
-        assert b"HTTP/1.1 200" in answers
         assert b"HTTP/1.1 503" in answers
         assert server.process.poll() is None
         for one in crowd:
