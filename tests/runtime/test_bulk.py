@@ -404,12 +404,13 @@ def test_large_files_get_a_process_a_core_and_small_ones_none(monkeypatch):
         monkeypatch.setattr(command.os, "sched_getaffinity", lambda _: range(4))
     else:
         monkeypatch.setattr(command.os, "cpu_count", lambda: 4)
-    assert command._maker("here", None, command.MANY - 1) is engines.here
-    assert command._maker("here", 1, command.MANY) is engines.here
+    assert command._maker("here", None, 2 * command.MANY - 1) is engines.here
+    assert command._maker("here", 1, 9 * command.MANY) is engines.here
     assert asked == []
-    command._maker("here", None, command.MANY)
+    command._maker("here", None, 2 * command.MANY)
+    command._maker("here", None, 9 * command.MANY)
     command._maker("here", 3, 10)
-    assert asked == [4, 3]
+    assert asked == [2, 4, 3]
 
 
 # --- a cluster -----------------------------------------------------------------------------------------------

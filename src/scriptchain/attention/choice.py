@@ -32,8 +32,9 @@ def choose(
         return "dense", "a trace reads every score"
     if on_values:
         return "dense", "the bias acts on values, so every weight is formed"
-    # Exporters take the fused kernel apart, and with a bias into strides other than those that they traced.
-    if bias is not None and torch.compiler.is_exporting():
+    # Exporters take the fused kernel apart: with a guard against rows without keys, which none is, and with a bias into
+    # strides other than those that they traced.
+    if torch.compiler.is_exporting():
         return "dense", "an export takes the fused kernel apart"
     if not readable(p.valid):
         return "fused", "compiled code cannot ask how long texts are"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..runtime.unfinished import Count
 
 app = new_app()
-MANY = 4_000_000  # bytes of a file from which on several processes pay
+MANY = 2_000_000  # bytes for each process: some seconds of work, where starting one takes half of one
 SILENT = 60.0  # seconds between two lines of progress where nobody watches
 
 
@@ -72,7 +72,7 @@ def predict(
     on_bad_row: OnBadRow = "error",
     threads: Threads = None,
     processes: Annotated[
-        int | None, typer.Option(min=1, help="Processes that answer; by default one a core for large files.")
+        int | None, typer.Option(min=1, help="Processes that answer; by default one for each 2 MB, at most one a core.")
     ] = None,
     engine: Annotated[
         Literal["here", "ray"], typer.Option(help="here: this machine; ray: the Ray cluster of RAY_ADDRESS.")
@@ -162,7 +162,7 @@ def _maker(engine: str, count: int | None, size: int) -> "Maker":
     if engine == "ray":
         return engines.ray(count)
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    count = count or (cores if size >= MANY else 1)
+    count = count or max(1, min(cores, size // MANY))
     return engines.here if count == 1 else engines.processes(count)
 
 

@@ -70,5 +70,8 @@ class Convolutional(PositionalEncoding):
 
 def _to_front(x_BLD: Float[Tensor, "B L D"], p: Positions) -> Float[Tensor, "B L D"]:
     """Real tokens in the first places of each row, 0 behind them."""
-    kept = x_BLD.masked_fill(~p.valid.unsqueeze(-1), 0)
-    return torch.zeros_like(kept).scatter_add(1, p.index.unsqueeze(-1).expand_as(kept), kept)
+    slots = torch.arange(x_BLD.shape[1], device=x_BLD.device)
+    # Where each comes from is scattered, as small numbers, and the tokens are gathered: they are many times as large.
+    source = torch.zeros_like(p.index).scatter_add(1, p.index, torch.where(p.valid, slots, 0))
+    front = x_BLD.gather(1, source.unsqueeze(-1).expand_as(x_BLD))
+    return front.masked_fill((slots >= p.length).unsqueeze(-1), 0)

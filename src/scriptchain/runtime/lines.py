@@ -81,21 +81,18 @@ class Scorer:
         known = [(row, one) for row, one in found if one is not None]
         if not known:
             return [self._none(row) for row in rows]
-        every = np.stack([one for _, one in known])
-        scores = iter(softmax(every).tolist())
-        like = (
-            iter([None] * len(known))
-            if self._like is None
-            else iter(self._like(every, self.session.surprise([row.text for row, _ in known])).tolist())
-        )
-        names = self.session.labels.names
-        answers: list[Answer] = []
+        logits_MC = np.stack([one for _, one in known])
+        alike: list[float | None] = [None] * len(known)
+        if self._like is not None:
+            alike = self._like(logits_MC, self.session.surprise([row.text for row, _ in known])).tolist()
+        told = iter(zip(softmax(logits_MC).tolist(), alike, strict=True))
+        names, answers = self.session.labels.names, list[Answer]()
         for row, one in found:
             if one is None:
                 answers.append(self._none(row))
             else:
-                mine = next(scores)
-                answers.append(Answer(row, label_of(names, mine, self.asked.abstain_below), mine, next(like)))
+                scores, like = next(told)
+                answers.append(Answer(row, label_of(names, scores, self.asked.abstain_below), scores, like))
         return answers
 
     def _none(self, row: Given) -> Answer:
