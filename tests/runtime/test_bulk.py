@@ -104,6 +104,11 @@ def test_a_parquet_file_of_answers_holds_what_the_lines_say(source, predict, tmp
     assert table.to_pylist() == [line | {"error": None} for line in lines]
 
 
+def test_half_a_character_does_not_stop_a_parquet_file(predict, tmp_path):
+    assert predict("good \udcff", "bad", "--output", tmp_path / "out.parquet") == (0, "")
+    assert pyarrow.parquet.read_table(tmp_path / "out.parquet")["text"].to_pylist() == ["good \ufffd", "bad"]
+
+
 def test_one_file_may_go_into_a_folder_too(source, predict, tmp_path):
     for output in (f"{tmp_path}/new/", f"{tmp_path}/old"):
         (tmp_path / "old").mkdir(exist_ok=True)
@@ -212,6 +217,8 @@ def test_what_cannot_be_a_bulk_job_is_one_line(source, predict, tmp_path):
     (source / "twice.csv").write_text("text\na\n")
     (source / "twice.tsv").write_text("text\na\n")
     cases = [
+        (("--file", tmp_path / "gone.csv", "--output", f"{output}/"), 3,
+         f"{tmp_path}/gone.csv does not exist; hint: check the path, or try the bundled set: emotions"),
         (("--file", source), 2, "a folder of files must come with --output DIR, got none"),
         (("--output", f"{output}/"), 2,
          f"--output must be a file where the texts come from no file, got the directory {str(output)!r}"),

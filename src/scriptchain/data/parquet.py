@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, MissingExtraError, ResourceError, first_line
-from .files import Chooser, Meter, RawRow, open_binary, source_name
+from .files import UNDECODED, Chooser, Meter, RawRow, open_binary, source_name
 
 AT_ONCE = 2048  # rows
 
@@ -64,7 +64,13 @@ def from_lines(lines: Path, path: Path, columns: Mapping[str, Any]) -> None:
     schema = arrow.schema([(name, kind(told)) for name, told in columns.items()])
     with lines.open(encoding="utf-8", newline="\n") as file, parquet.ParquetWriter(path, schema) as writer:
         while chunk := list(islice(file, 16 * AT_ONCE)):
-            writer.write_table(arrow.Table.from_pylist([json.loads(line) for line in chunk], schema))
+            writer.write_table(arrow.Table.from_pylist(list(map(_row, chunk)), schema))
+
+
+def _row(line: str) -> dict[str, Any]:
+    """An answer; half a character, which a text from the command line may have, becomes U+FFFD."""
+    row = json.loads(line)
+    return row | {"text": UNDECODED.sub("\ufffd", row["text"])} if "text" in row else row
 
 
 def required() -> None:

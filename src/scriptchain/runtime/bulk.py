@@ -43,6 +43,8 @@ def plan(source: Path, output: Path) -> list[Target]:
 
     *Raises*: DataError for a folder without such files, or with two whose answers would have one name.
     """
+    if not source.exists():
+        return [Target(str(source), output / source.name)]  # whoever reads it says so
     root = source.parent if source.is_file() else source
     if source.is_dir() and output.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"--output must lie outside of {source}, got {output}")
