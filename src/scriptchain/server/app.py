@@ -39,6 +39,10 @@ REFUSALS = {
 }  # fmt: skip
 
 
+class Markdown(PlainTextResponse):
+    media_type = "text/markdown"
+
+
 class Service:
     """The model that answers now, and what waits for it."""
 
@@ -181,12 +185,12 @@ def create_app(
         """What answers: its id, classes, and config."""
         return _json(service.model.facts())
 
-    @app.get("/v1/card", response_class=PlainTextResponse)
+    @app.get("/v1/card", response_class=Markdown)
     async def card() -> Response:
         """The model card, in Markdown: what the model is, its figures, and what it is not for."""
         if service.model.card is None:
             raise Refused(404, "card", "the model's folder has no README.md")
-        return PlainTextResponse(service.model.card, media_type="text/markdown")
+        return Markdown(service.model.card)
 
     @app.get("/v1/limits")
     async def told_limits() -> Response:
