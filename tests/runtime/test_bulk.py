@@ -147,6 +147,17 @@ def test_files_that_came_later_are_answered_by_a_resume_and_no_other(source, pre
     assert len((output / "c.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_file_that_is_answered_alone_does_not_make_the_others_forgotten(source, predict, tmp_path):
+    output = tmp_path / "out"
+    assert predict("--file", source, "--output", output) == (0, "")
+    (output / "a.csv").write_text("corrected by hand")
+    (tmp_path / "one.txt").write_text("the food\n")
+    assert predict("--file", tmp_path / "one.txt", "--output", output) == (0, "")
+    assert predict("--file", source, "--output", output, "--resume") == (0, "")
+    assert (output / "a.csv").read_text() == "corrected by hand"
+    assert sorted(json.loads((output / answered.KEPT).read_bytes())["files"]) == sorted([*OUTPUTS, "one.jsonl"])
+
+
 def test_a_folder_that_broke_anywhere_goes_on_to_the_same_bytes(source, predict, tmp_path, monkeypatch):
     (source / "b.tsv").write_text('text\n"never closed\nand more\n')
     output, whole = tmp_path / "out", tmp_path / "whole"

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -271,6 +272,15 @@ def test_what_each_head_looks_at_and_the_card(server, tiny_run):
     answer = server.client.get("/v1/card")
     assert answer.headers["content-type"].startswith("text/markdown")
     assert answer.text == (tiny_run / "README.md").read_text("utf-8")
+
+
+def test_attention_of_a_folder_that_is_another_by_now_is_refused(tiny_run, tmp_path):
+    shutil.copytree(tiny_run, tmp_path / "model")
+    with serving(tmp_path / "model") as server:
+        (tmp_path / "model" / "model.onnx").write_bytes(b"another")
+        answer = server.client.post("/v1/attention", json={"text": "good"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "changed")
+        assert server.predict("good").status_code == 200
 
 
 def test_a_linear_model_has_no_attention_and_a_folder_without_a_card_none(tmp_path):

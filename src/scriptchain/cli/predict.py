@@ -1,10 +1,9 @@
 """`scriptchain predict MODEL [TEXT ...]`: labels for arguments, files of any size, folders, or standard input."""
 
-import hashlib
 import os
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -111,9 +110,8 @@ def predict(
     out = sys.stdout  # an engine may keep others from writing between the answers
     maker = _maker(engine, processes, sum(target.size for target in targets) if output is not None else 0)
     with maker(model, threads, asked) as answering:
-        files = answering.scorer.session.bundle.manifest.files
         job = {
-            "model": _identity(files), "--all": all_scores, "--abstain-below": abstain_below,
+            "model": answering.scorer.session.bundle.id, "--all": all_scores, "--abstain-below": abstain_below,
             "--labels-above": labels_above, "--familiarity": familiarity, "--id-column": id_column, "--raw": raw,
             "--text-column": text_column, "--encoding": encoding,
         }  # fmt: skip
@@ -164,10 +162,6 @@ def _maker(engine: str, count: int | None, size: int) -> "Maker":
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     count = count or max(1, min(cores, size // MANY))
     return engines.here if count == 1 else engines.processes(count)
-
-
-def _identity(files: Mapping[str, str]) -> str:
-    return hashlib.sha256("".join(files[name] for name in sorted(files)).encode()).hexdigest()[:16]
 
 
 class _Standing:

@@ -36,6 +36,7 @@ class Answered:
         self.place = place
         self._resume, self._force = resume, force
         self._kept = _Kept(msgspec.json.decode(msgspec.json.encode(dict(job))))
+        self._others: dict[str, tuple[int, Count]] = {}  # of the same job, and not of this run
         self._noted, self._begun, self._going_on = time.monotonic(), False, False
         self._cleanup = ExitStack()
 
@@ -66,18 +67,23 @@ class Answered:
 
     @property
     def count(self) -> Count:
-        return sum((count for _, count in self._kept.files.values()), Count())
+        """The rows of this run's files."""
+        mine = (count for name, (_, count) in self._kept.files.items() if name not in self._others)
+        return sum(mine, Count())
 
     def left(self, targets: Sequence[Target]) -> list[Target]:
         """Those that are not there yet. Raises UsageError where that would replace files, DataError for other texts."""
         names = {self._name(target): target for target in targets}
         for name, (size, _) in self._kept.files.items():
-            if name in names and names[name].size != size:
+            if self._going_on and name in names and names[name].size != size:
                 raise DataError(
                     f"{self.place} must go on with {names[name].source} as it was, got {names[name].size:,} bytes "
                     f"for {size:,}",
                     hint="--force answers everything again",
                 )
+        self._others = {name: file for name, file in self._kept.files.items() if name not in names}
+        if not self._going_on:
+            self._kept.files = dict(self._others)
         left = [target for name, target in names.items() if name not in self._kept.files]
         outputs = [target.output for target in left if target.output is not None]
         there = [output for output in outputs if output.exists()]
@@ -95,17 +101,21 @@ class Answered:
 
     def _begin(self) -> None:
         path = self.place / KEPT
-        if self._force or not path.exists():
+        if not path.exists():
             return
         try:
             kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
         except msgspec.DecodeError as error:
+            if self._force:
+                return
             raise ModelError(f"{path} must say what its folder holds ({error})", hint="--force") from None
         if self._resume:
             same_job(self.place, kept.job, self._kept.job)
-            self._kept.files, self._going_on = kept.files, True
-        elif not kept.finished:
+            self._going_on = True
+        elif not kept.finished and not self._force:
             refuse_unfinished(self.place)
+        if kept.job == self._kept.job:
+            self._kept.files = kept.files
 
     def _note(self, finished: bool) -> None:
         self._kept.finished = finished

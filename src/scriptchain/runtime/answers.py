@@ -1,6 +1,7 @@
 """From a text's probabilities to what is said of it: one rule for the command line, Python and the server."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,10 @@ def logits_each(
 
     Where the texts together fail, each is asked alone: one that breaks the model costs no other its answer.
     """
-    try:
+    with suppress(Exception):
         found = logits(texts)
         if np.isfinite(found).all():
             return list(found)
-    except Exception:
-        if len(texts) == 1:
-            return [None]
-    else:
-        if len(texts) == 1:
-            return [None]
+    if len(texts) == 1:
+        return [None]
     return [one for text in texts for one in logits_each(logits, [text])]

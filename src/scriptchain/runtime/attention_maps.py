@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..data.tokenizer import Tokenizer
 from ..errors import UsageError
 from . import graph
-from .session import Session
+from .session import Session, onnx_session
 
 MOST = 64  # tokens; a map grows with their square
 
@@ -35,14 +35,8 @@ class Watched:
     """A model whose attention can be seen, from its ONNX file and its vocabulary."""
 
     def __init__(self, onnx: bytes, tokenizer: Tokenizer):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level, options.intra_op_num_threads = 4, 1
         self._tokenizer, self._names = tokenizer, graph.outputs_of(onnx, b"Softmax")
-        self._graph = onnxruntime.InferenceSession(
-            graph.with_outputs(onnx, self._names), options, providers=["CPUExecutionProvider"]
-        )
+        self._graph = onnx_session(graph.with_outputs(onnx, self._names), threads=1)
 
     @classmethod
     def of(cls, session: Session) -> "Watched":

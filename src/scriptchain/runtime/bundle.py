@@ -88,6 +88,16 @@ class Bundle:
     def has(self, name: str) -> bool:
         return name in self.manifest.files
 
+    @property
+    def id(self) -> str:
+        """Which model it is: a hash of what the manifest names."""
+        content = "".join(f"{name} {self.manifest.files[name]}\n" for name in sorted(self.manifest.files))
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def sizes(self) -> dict[str, int]:
+        """The bytes of every file that the manifest names, each read and its hash checked."""
+        return {name: len(self.read(name)) for name in self.manifest.files}
+
     def read(self, name: str) -> bytes:
         """The bytes of a file that the manifest names, hash checked."""
         if name in JUDGES and not self.has(name):

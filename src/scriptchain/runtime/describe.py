@@ -17,7 +17,7 @@ def describe(folder: Path) -> Report:
     *Raises*: ModelError for a folder that is not one of ours or was changed since it was written.
     """
     bundle = Bundle(folder)
-    sizes = {name: len(bundle.read(name)) for name in bundle.manifest.files}
+    sizes = bundle.sizes()
     config, parameters = configs.to_dict(bundle.config), bundle.num_parameters
     trained = _trained(folder / "report.json")
     data = {

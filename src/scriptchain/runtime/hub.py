@@ -32,8 +32,7 @@ def push(folder: Path, name: str, *, private: bool) -> str:
     if revision is not None:
         raise UsageError(f"a model must be pushed without a revision, got {name!r}", hint=f"hf:{repository}")
     bundle = Bundle(folder)
-    for file in bundle.manifest.files:
-        bundle.read(file)
+    bundle.sizes()
     hub = _hub(name)
     _asked(name, "pushed", lambda: hub.create_repo(repository, private=private, exist_ok=True))
     sent = _asked(
@@ -68,9 +67,7 @@ def pull(name: str, output: Path) -> None:
             if (folder / file).is_file():
                 (folder / file).rename(made / file)
         try:
-            bundle = Bundle(made)
-            for file in bundle.manifest.files:
-                bundle.read(file)
+            Bundle(made).sizes()
             Session(made, threads=1).logits(["a text"])
         except ScriptChainError as error:
             raise ModelError(f"{name} must be a model of scriptchain ({error.message.replace(place, '')})") from None

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypedDict, overload
+from typing import Any, TypedDict, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,16 +114,7 @@ def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None
 
     *Raises*: ModelError if onnxruntime refuses it, or it does not turn ids and mask into as many logits as `classes`.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads or 0
-    try:
-        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelError(f"model.onnx must be a model that onnxruntime loads ({first_line(error)})") from None
-
+    session = onnx_session(onnx, threads)
     shapes = {one.name: (one.type, len(one.shape)) for one in (*session.get_inputs(), *session.get_outputs())}
     if shapes != {"ids": ("tensor(int64)", 2), "mask": ("tensor(bool)", 2), "logits": ("tensor(float)", 2)}:
         raise ModelError(f"model.onnx must turn ids and mask into logits, got {shapes}")
@@ -139,6 +130,19 @@ def session_logits(onnx: bytes, tokenizer: Tokenizer, threads: int | None = None
         if found != (1, classes):
             raise ModelError(f"model.onnx must score {classes} classes, got logits of shape {found}")
     return lambda texts: score_in_batches(texts, tokenizer, run, TOKENS)
+
+
+def onnx_session(onnx: bytes, threads: int | None) -> Any:
+    """The onnxruntime session of a serialized model. Raises ModelError where it is refused."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or 0
+    try:
+        return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ModelError(f"model.onnx must be a model that onnxruntime loads ({first_line(error)})") from None
 
 
 def milliseconds(logits: Logits, texts: Sequence[str]) -> float:

@@ -178,6 +178,8 @@ def create_app(
             found = await service.compute(request, model.attention, wanted.text)
         except UsageError as error:
             raise Refused(404, "attention", error.message) from None
+        except ModelError:  # who asks first needs the file, and it is another one by now
+            raise Refused(503, "changed", "the model's folder has changed since the server read it") from None
         return _json({"model": model.id, **found.to_dict()})
 
     @app.get("/v1/model")

@@ -1,6 +1,5 @@
 """The model that is served: a loaded run folder and the name that every answer bears."""
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +26,7 @@ class Model:
         """Raises ModelError as `Session`. It has answered once when it is there: the first user does not wait."""
         session = Session(folder, threads=threads)
         session.logits(["a text"])
-        files = session.bundle.manifest.files
-        content = "".join(f"{name} {files[name]}\n" for name in sorted(files))
-        return cls(folder, hashlib.sha256(content.encode()).hexdigest()[:16], session, _card(folder))
+        return cls(folder, session.bundle.id, session, _card(folder))
 
     def attention(self, text: str) -> AttentionMaps:
         """Raises UsageError for a linear model. Who is first waits for a second copy of the graph."""
