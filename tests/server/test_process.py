@@ -160,6 +160,91 @@ def test_more_than_the_queue_holds_is_refused_and_nothing_hangs():
     in_process(test, Limits(queue=8, share=1.0, texts=8))
 
 
+def test_texts_that_are_read_together_see_each_other():
+    async def main():
+        batcher = Batcher(Limits(queue=8, share=0.5, texts=2))
+        for _ in range(4):
+            batcher.expect("one")
+        with pytest.raises(Busy) as refused:
+            batcher.expect("one")
+        assert refused.value.mine
+        for _ in range(4):
+            batcher.expect("another")
+        with pytest.raises(Busy) as refused:
+            batcher.expect("a third")
+        assert not refused.value.mine
+        await asyncio.sleep(0)
+        batcher.expect("one")  # who never asked holds nothing
+        batcher.close()
+
+    asyncio.run(main())
+
+
+CROWD = ("--limit", "queue=8", "--limit", "share=1", "--limit", "texts=8", "--limit", "wait=1")  # a place is held 1 s
+
+
+def test_h21_a_crowd_is_refused_by_its_headers_and_who_has_a_place_is_answered(tiny_run):
+    with serving(tiny_run, *CROWD) as server:
+        crowd = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(40)]
+        for number, one in enumerate(crowd):
+            one.sendall(posted(json.dumps({"texts": [f"good food {number}"]}).encode()))
+        answers = [received(one) for one in crowd]
+        found = [status(answer) for answer in answers]
+        assert (found.count(200), found.count(503)) == (8, 32)
+        told = [json.loads(answer.partition(b"\r\n\r\n")[2])["error"] for answer in answers if status(answer) == 503]
+        assert {one["code"] for one in told} == {"busy"}
+        assert len({one["request_id"] for one in told}) == 32
+        assert 'requests_total{route="/v1/predict",status="503"} 32.0' in server.client.get("/metrics").text
+        for one in (crowd[0], crowd[-1]):  # the connections of those that were refused too
+            one.sendall(posted(b'{"texts": ["good"]}'))
+            assert status(received(one)) == 200
+        for one in crowd:
+            one.close()
+
+
+def test_the_body_of_a_refused_request_is_no_request(tiny_run):
+    with serving(tiny_run, *CROWD) as server, ThreadPoolExecutor(1) as pool:
+        full = pool.submit(server.predict, *["good"] * 8)
+        time.sleep(0.3)
+        asks = b"content-type: application/json\r\nexpect: 100-continue\r\n"
+        answer = server.raw(posted(b"", headers=asks).replace(b"length: 0", b"length: 19"))
+        assert (status(answer), b"connection: close" in answer) == (503, True)  # its body may come or not
+        hidden = b"GET /v1/limits HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        head, _, _ = posted(hidden).partition(b"\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one:
+            one.sendall(head + b"\r\n\r\n")
+            assert status(received(one)) == 503
+            one.sendall(hidden + b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            answer = received(one)
+        assert (status(answer), answer.count(b"HTTP/1.1")) == (200, 1)
+        assert b"body" not in answer  # nothing of what the limits are
+        assert full.result().status_code == 200
+
+
+def test_a_client_that_says_it_is_another_has_no_second_share(tiny_run):
+    limits = ("--limit", "queue=32", "--limit", "share=0.25", "--limit", "texts=8", "--limit", "wait=1")
+    with serving(tiny_run, *limits) as server, ThreadPoolExecutor(1) as pool:
+        full = pool.submit(server.predict, *["good"] * 8)
+        time.sleep(0.3)
+        more = {"content-type": "application/json", "x-forwarded-for": "203.0.113.9", "forwarded": "for=203.0.113.9"}
+        body = b'{"texts": ["good"]}'
+        assert server.client.post("/v1/predict", content=body, headers=more).status_code == 429
+        assert full.result().status_code == 200
+
+
+def test_a_connection_too_many_is_told_so(tiny_run):
+    with serving(tiny_run, "--limit", "connections=4") as server:
+        server.client.close()
+        held = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(3)]
+        time.sleep(0.2)
+        answer = server.raw(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert (status(answer), json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"]) == (503, "connections")
+        for one in held:
+            one.close()
+        time.sleep(0.2)
+        assert status(server.raw(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")) == 200
+
+
 def test_texts_that_come_together_are_answered_together_and_each_gets_its_own():
     async def main():
         model, sizes = stubbed(), []

@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -162,6 +163,27 @@ def test_a_second_request_on_a_connection_has_a_deadline_too(server):
         assert status(received(one)) == 200
         one.sendall(b"GET /healthz HTT")
         assert status(received(one)) in (0, 408)
+
+
+def test_headers_without_end_are_cut_off_and_what_stands_behind_a_long_body_is_not(server):
+    line = b"x-more: " + b"a" * 1000 + b"\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one:
+        one.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n")
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(60):
+                one.sendall(line)
+                time.sleep(0.005)
+        answer = received(one)
+    assert (status(answer), json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"]) == (431, "headers")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one:
+        one.sendall(posted(json.dumps({"texts": ["good " * 4000]}).encode()) + b"GET /healthz HTTP/1.1\r\nhost: lo")
+        time.sleep(0.2)
+        one.sendall(b"calhost\r\nconnection: close\r\n\r\n")
+        answer = b""
+        with suppress(ConnectionResetError):
+            while part := one.recv(65_536):
+                answer += part
+    assert answer.count(b"HTTP/1.1 200 OK") == 2
 
 
 # --- texts ---------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from ..runtime.documents import parsed
 from ..runtime.explain import explain
 from ..runtime.session import softmax
 from .batcher import Batcher, Busy
-from .guard import Guard, Refused, judge_body, too_large
+from .guard import Door, Guard, Refused, judge_body, too_large
 from .limits import Limits
 from .metrics import Metrics
 from .model import Model
@@ -31,6 +31,7 @@ from .schema import Attend, Attended, Explain, Explained, Failure, Predict, Pred
 LOG = logging.getLogger("scriptchain.server")
 Body = TypeVar("Body", bound=BaseModel)
 Found = TypeVar("Found")
+PREDICT = "/v1/predict"
 DEPTH = 32  # of a body's nesting
 REFUSALS = {
     400: "Not a request, or from elsewhere.", 401: "No key, or a wrong one.", 404: "Not there.", 413: "Too large.",
@@ -46,8 +47,8 @@ class Markdown(PlainTextResponse):
 class Service:
     """The model that answers now, and what waits for it."""
 
-    def __init__(self, model: Model, limits: Limits, stopping: Callable[[], bool]):
-        self.model, self.limits, self.stopping = model, limits, stopping
+    def __init__(self, model: Model, limits: Limits, door: Door, stopping: Callable[[], bool]):
+        self.model, self.limits, self.door, self.stopping = model, limits, door, stopping
         self.metrics = Metrics(frozenset(PATHS))
         self.metrics.serves(model)
         self.batcher = Batcher(limits, self.metrics.batch, self.metrics.left)
@@ -74,6 +75,18 @@ class Service:
         since = self.batcher.busy_since
         stuck = since is not None and time.monotonic() - since > self.limits.seconds
         return not (self.stopping() or stuck or self.task is None or self.task.done())
+
+    def turned_away(self, scope: Mapping[str, Any]) -> Refused | None:
+        """Why a request is refused before anything is made of it: so much waits that not one text has a place."""
+        if scope["path"] != PREDICT or scope["method"] != "POST":
+            return None
+        try:
+            self.batcher.expect(self.door.client(scope))
+        except Busy as busy:
+            return _crowded(busy)
+        except Refused:  # for more than the crowd: told as it always is
+            return None
+        return None
 
     async def predict(self, wanted: Predict, client: str, request: Request) -> tuple[Model, list[Any]]:
         model = self.model
@@ -114,14 +127,14 @@ def create_app(
     stopping: Callable[[], bool] = lambda: False,
 ) -> FastAPI:  # fmt: skip
     """The ASGI application; its `state.service` holds the model, and `take` changes it."""
-    service = Service(model, limits, stopping)
+    service = Service(model, limits, Door(limits, keys, hosts), stopping)
     app = FastAPI(
         title="ScriptChain", version=__version__, docs_url=None, redoc_url=None, redirect_slashes=False,
         lifespan=service.lifespan, responses={code: {"description": text, "model": Failure}
                                               for code, text in REFUSALS.items()},
     )  # fmt: skip
     app.state.service = service
-    app.add_middleware(Guard, limits=limits, keys=keys, hosts=hosts, observe=service.metrics.observe)
+    app.add_middleware(Guard, door=service.door, observe=service.metrics.observe)
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
@@ -129,9 +142,7 @@ def create_app(
 
     @app.exception_handler(Busy)
     async def busy(request: Request, error: Busy) -> Response:
-        mine = 429, "share", "this client has too many texts waiting"
-        return _refusal(request, Refused(*(mine if error.mine else (503, "busy", "too much is waiting already")),
-                                         {"retry-after": "1"}))  # fmt: skip
+        return _refusal(request, _crowded(error))
 
     @app.exception_handler(HTTPException)
     async def not_there(request: Request, error: HTTPException) -> Response:
@@ -144,7 +155,7 @@ def create_app(
         LOG.error("request %s failed", request.state.request_id, exc_info=error)
         return _refusal(request, Refused(500, "bug", "the server failed; its log has the request's number"))
 
-    @app.post("/v1/predict", openapi_extra=_takes(Predict), responses={200: {"model": Predictions}})
+    @app.post(PREDICT, openapi_extra=_takes(Predict), responses={200: {"model": Predictions}})
     async def predict(request: Request) -> Response:
         """The label of each text, with its calibrated probability."""
         service.batcher.judge(request.state.client)
@@ -295,6 +306,11 @@ def _takes(kind: type[BaseModel]) -> dict[str, Any]:
 
 def _json(document: Any) -> Response:
     return Response(msgspec.json.encode(document), media_type="application/json")
+
+
+def _crowded(busy: Busy) -> Refused:
+    mine = 429, "share", "this client has too many texts waiting"
+    return Refused(*(mine if busy.mine else (503, "busy", "too much is waiting already")), {"retry-after": "1"})
 
 
 def _refusal(request: Request, error: Refused) -> Response:

@@ -48,6 +48,7 @@ class Batcher:
     def __post_init__(self) -> None:
         self._jobs: deque[_Job] = deque()
         self._held: Counter[str] = Counter()
+        self._coming: Counter[str] = Counter()
         self._came = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "answers")
 
@@ -58,9 +59,21 @@ class Batcher:
 
     def judge(self, client: str, texts: int = 1) -> None:
         """Raises Busy where that many more would be too many; it costs less than reading them."""
-        if self.waiting + texts > self.limits.queue:
+        self._judge(texts, self.waiting, self._held.get(client, 0))
+
+    def expect(self, client: str) -> None:
+        """Holds a place for one text until the event loop comes round, by when its request has asked: those who are
+        read together see each other before the first of them is heard. Raises Busy."""
+        waiting, mine = self.waiting + self._coming.total(), self._held.get(client, 0) + self._coming.get(client, 0)
+        self._judge(1, waiting, mine)
+        if not self._coming:
+            asyncio.get_running_loop().call_soon(self._coming.clear)
+        self._coming[client] += 1
+
+    def _judge(self, texts: int, waiting: int, mine: int) -> None:
+        if waiting + texts > self.limits.queue:
             raise Busy(mine=False)
-        if self._held.get(client, 0) + texts > max(self.limits.texts, self.limits.share * self.limits.queue):
+        if mine + texts > max(self.limits.texts, self.limits.share * self.limits.queue):
             raise Busy(mine=True)
 
     async def ask(self, model: Model, texts: Sequence[str], client: str) -> list[NDArray[np.float32] | None]:

@@ -34,12 +34,10 @@ class Refused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 class Guard:
-    """An ASGI application around another. `keys` empty means that everyone may ask."""
+    """An ASGI application around another."""
 
-    def __init__(self, app: App, limits: Limits, keys: Sequence[str], hosts: Sequence[str], observe: Observe):
-        self.app, self.limits, self.observe = app, limits, observe
-        self.keys = [key.encode() for key in keys]
-        self.hosts = frozenset(host.lower() for host in hosts)
+    def __init__(self, app: App, door: "Door", observe: Observe):
+        self.app, self.door, self.observe = app, door, observe
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -57,14 +55,23 @@ class Guard:
             await send(message)
 
         try:
-            scope["state"]["client"] = self._judge(scope)
+            scope["state"]["client"] = self.door.client(scope)
             await self.app(scope, receive, sending)
         except Refused as refused:
             await _answer(refused, request_id, sending)
         finally:
             self.observe(scope["path"], status, time.perf_counter() - start)
 
-    def _judge(self, scope: dict[str, Any]) -> str:
+
+class Door:
+    """Who may ask, judged by the headers. `keys` empty means everyone."""
+
+    def __init__(self, limits: Limits, keys: Sequence[str], hosts: Sequence[str]):
+        self.limits = limits
+        self.keys = [key.encode() for key in keys]
+        self.hosts = frozenset(host.lower() for host in hosts)
+
+    def client(self, scope: Mapping[str, Any]) -> str:
         """Who asks: a number of their key, or their address. Raises Refused."""
         address = len(scope["raw_path"]) + len(scope["query_string"])
         if address > self.limits.headers:
@@ -85,9 +92,9 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None and _name(origin.partition(b"//")[2]) not in self.hosts:
             raise Refused(400, "origin", "the Origin header must be a name of this server")
-        return self._client(scope, headers)
+        return self._known(scope, headers)
 
-    def _client(self, scope: dict[str, Any], headers: dict[bytes, bytes]) -> str:
+    def _known(self, scope: Mapping[str, Any], headers: dict[bytes, bytes]) -> str:
         address = (scope.get("client") or ("?",))[0]
         if not self.keys:
             return address

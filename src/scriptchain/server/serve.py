@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import ipaddress
 import logging
 import resource
@@ -66,6 +67,11 @@ def serve(
     with _bound(host, port, limits.connections) as bound:
         model = Model.load(folder, threads)
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what goes wrong is told by us
+        gc.collect()
+        # All that is there by now stays, and what a crowd of requests makes ends without help: looking through it again
+        # and again took a fifth of a busy server.
+        gc.freeze()
+        gc.set_threshold(10_000, 20, 20)
         asyncio.run(_run(model, bound, limits, keys, [*NAMES, host, *hosts], threads, stream))
 
 
@@ -78,14 +84,15 @@ async def _run(
     server = _Server(
         uvicorn.Config(
             app, http=Connection, ws="none", log_config=None, access_log=False, server_header=False,
-            h11_max_incomplete_event_size=limits.headers, limit_concurrency=limits.connections,
-            timeout_graceful_shutdown=max(1, round(limits.drain)), lifespan="on",
+            proxy_headers=False,  # or whoever asks could say that they are another
+            limit_concurrency=limits.connections, timeout_graceful_shutdown=max(1, round(limits.drain)), lifespan="on",
         )
     )  # fmt: skip
     asyncio.get_running_loop().set_exception_handler(_unheard)
     server.reload = asyncio.Event()
-    Connection.seconds = limits.header_seconds
     service: Service = app.state.service
+    Connection.seconds, Connection.room = limits.header_seconds, limits.headers
+    Connection.turned_away, Connection.observe = service.turned_away, service.metrics.observe  # pyright: ignore
     watching = asyncio.get_running_loop().create_task(_reloads(server, service, threads, stream))
     name, port = bound.getsockname()[:2]
     _say(stream, f"serving {model.folder} ({model.id}) at http://{f'[{name}]' if ':' in name else name}:{port}\n")
