@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(PIP_ARGS)
 DEMO := build/demo
 
-.PHONY: demo test lint test-slow prove parity conformance bench docs clean
+.PHONY: demo test lint test-slow prove gpu parity conformance bench docs clean
 
 demo: .venv/train
 	$(BIN)/scriptchain train emotions --output $(DEMO) --force
@@ -30,6 +30,10 @@ test-slow: .venv/dev
 # Kills, floods and fuzzes for minutes; needs Debian's strace.
 prove: .venv/dev
 	$(BIN)/python -m pytest -m prove -s tests/faults
+
+# On a machine with CUDA, with a build of torch that can use it.
+gpu:
+	$(PYTHON) -m pytest -m gpu tests/test_gpu.py
 
 # Against other libraries, in an environment of their own: they would bring theirs into ours.
 parity: .venv-parity/all

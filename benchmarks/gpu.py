@@ -1,0 +1,101 @@
+"""Training on a GPU in absolute time: ours beside the study's loop, and one encoder's step at several sizes.
+
+usage: python benchmarks/gpu.py TEXTS.csv [--device cuda] [--rows 16000] [--rounds 3]
+One epoch of `seed` with dropout 0.2 at max_seq_len 15 and 64, batches of 32 and 512, float32 and bfloat16, in turn with
+the study's `nn.TransformerEncoder`, everything padded; tokens that are no padding a second of wall time, medians.
+"""
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+from machine import machine
+from study import Study
+from torch import nn
+
+from scriptchain import config
+from scriptchain.data.labels import Labels
+from scriptchain.data.records import read
+from scriptchain.data.tokenizer import Tokenizer
+from scriptchain.model.pipeline import Network
+from scriptchain.training.loop import Examples, fit
+from scriptchain.training.seed import seeded
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--rows", type=int, default=16_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    told = parser.parse_args()
+    name = torch.cuda.get_device_name() if told.device == "cuda" else "the CPU"
+    print(f"{machine()}; on {name}", flush=True)
+    records = read(told.file)
+    texts, names = records.texts[: told.rows], (records.labels or [])[: told.rows]
+    labels = Labels.from_names(names)
+    classes, wanted = len(labels), labels.index(names)
+    for length in (15, 64):
+        made = config.resolve("seed", overrides={"max_seq_len": length})
+        kinds = {key: getattr(made, key) for key in ("vocab_size", "min_frequency", "lowercase", "max_seq_len")}
+        tokenizer = Tokenizer.train(texts, kind=made.tokenizer, **kinds)
+        ids = tokenizer.encode(texts).ids
+        examples = Examples(ids, wanted, np.ones(len(ids), np.float32))
+        tokens = sum(map(len, ids))
+        for batch in (32, 512):
+            ways = {
+                "study": lambda: study(ids, wanted, classes, tokenizer.vocab_size, length, batch, told.device),  # noqa: B023
+                "ours": lambda: ours(examples, classes, tokenizer.vocab_size, length, batch, told.device, "fp32"),  # noqa: B023
+                "ours, bf16": lambda: ours(examples, classes, tokenizer.vocab_size, length, batch, told.device, "bf16"),  # noqa: B023
+            }
+            found: dict[str, list[float]] = {way: [] for way in ways}
+            for _ in range(told.rounds):
+                for way, run in ways.items():
+                    found[way].append(tokens / run())
+            base = statistics.median(found["study"])
+            print(
+                f"max_seq_len {length} ({tokens / len(ids) / length:.0%} full), batch {batch}: "
+                + ", ".join(
+                    f"{way} {statistics.median(one) / 1000:,.0f} k tokens/s ({statistics.median(one) / base:.2f})"
+                    for way, one in found.items()
+                ),  # fmt: skip
+                flush=True,
+            )
+
+
+def ours(
+    examples: Examples, classes: int, vocabulary: int, length: int, batch: int, device: str, precision: str
+) -> float:
+    made = config.resolve("seed", overrides={"max_seq_len": length, "batch_size": batch, "epochs": 1, "dropout": 0.2,
+                                             "patience": 0, "precision": precision})  # fmt: skip
+    with seeded(0):
+        return fit(Network(made, vocabulary, classes), examples, made, device=device).seconds
+
+
+def study(
+    ids: list[np.ndarray], labels: np.ndarray, classes: int, vocabulary: int, length: int, batch: int, device: str
+) -> float:
+    torch.manual_seed(0)
+    model = Study(vocabulary)
+    model.positions = nn.Parameter(torch.randn(length, model.positions.shape[1]) * 0.01)
+    model.head[-1] = nn.Linear(128, classes)
+    model.to(device).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    padded = torch.zeros(len(ids), length, dtype=torch.long)
+    for row, one in zip(padded, ids, strict=True):
+        row[: len(one)] = torch.from_numpy(one)
+    padded, wanted = padded.to(device), torch.from_numpy(labels).to(device)
+    start = time.perf_counter()
+    for rows in torch.randperm(len(ids)).to(device).split(batch):
+        loss = nn.functional.cross_entropy(model(padded[rows]), wanted[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        loss.item()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
