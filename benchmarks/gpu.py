@@ -60,7 +60,7 @@ def main() -> None:
                 + ", ".join(
                     f"{way} {statistics.median(one) / 1000:,.0f} k tokens/s ({statistics.median(one) / base:.2f})"
                     for way, one in found.items()
-                ),  # fmt: skip
+                ),
                 flush=True,
             )
 
@@ -68,8 +68,17 @@ def main() -> None:
 def ours(
     examples: Examples, classes: int, vocabulary: int, length: int, batch: int, device: str, precision: str
 ) -> float:
-    made = config.resolve("seed", overrides={"max_seq_len": length, "batch_size": batch, "epochs": 1, "dropout": 0.2,
-                                             "patience": 0, "precision": precision})  # fmt: skip
+    made = config.resolve(
+        "seed",
+        overrides={
+            "max_seq_len": length,
+            "batch_size": batch,
+            "epochs": 1,
+            "dropout": 0.2,
+            "patience": 0,
+            "precision": precision,
+        },
+    )
     with seeded(0):
         return fit(Network(made, vocabulary, classes), examples, made, device=device).seconds
 

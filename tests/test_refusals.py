@@ -139,6 +139,13 @@ def without(monkeypatch, library: str, *modules: str) -> None:
         ("encodings rope --plot rope.png", "matplotlib", ("export.encodings",), "--plot (matplotlib)", "train"),
         ("train emotions --output run", "torch", ("model.pipeline",), "training (torch)", "train"),
         ("diagnose FOLDER", "transformers", (), "a Hugging Face folder", "hf"),
+        (
+            "explain RUN good --method gradients",
+            "torch",
+            ("model.pipeline", "model.gradients"),
+            "--method gradients (torch)",
+            "train",
+        ),
         ("explain RUN good --html page.html", "matplotlib", ("style", "export.page"), "--html (matplotlib)", "train"),
         ("export RUN --data emotions", "torch", ("model.pipeline", "export.artifact"), "export (torch)", "train"),
         ("predict RUN good --output x.parquet", "pyarrow", (), "Parquet (pyarrow)", "parquet"),

@@ -335,15 +335,26 @@ class Classifier:
         """Everything that `scriptchain evaluate` says, with intervals; `.data` is its JSON document."""
         return evaluate(self._fitted, _records(texts, labels), name=self.preset, invariance=invariance)
 
-    def explain(self, texts: Any, label: str | None = None) -> "list[Explanation]":
+    def explain(self, texts: Any, label: str | None = None, *, method: str = "occlusion") -> "list[Explanation]":
         """The words that the answer to each text rests on, or `label` if it is given; see `Explanation`.
 
-        *Raises*: UsageError for a label that is no class.
+        A word's weight is what the label's log-odds lose without it ("occlusion"), or what it adds to them on the way
+        from a text of [MASK] (integrated "gradients", where there is a network; arXiv 1703.01365).
+
+        *Raises*: UsageError for a label that is no class, a method that is none, and gradients without a network.
         """
-        from .runtime.explain import explain
+        from .runtime.explain import check_method, explain
 
         some, fitted = from_python(texts, labels_required=False).texts, self._fitted
-        return [explain(fitted.logits, fitted.labels, text, label) for text in some]
+        weigh = None
+        if check_method(method) == "gradients":
+            from .model.gradients import by_gradients, by_gradients_of
+
+            if isinstance(fitted, Session):
+                weigh = by_gradients_of(fitted.bundle)
+            else:
+                weigh = by_gradients(getattr(fitted, "network", None), getattr(fitted, "tokenizer", None))
+        return [explain(fitted.logits, fitted.labels, text, label, weigh) for text in some]
 
     # --- run folders ----------------------------------------------------------------------------------------
 

@@ -26,6 +26,9 @@ def explain(
         str | None, typer.Option(metavar="FILE", help="CSV, TSV, JSON Lines, or one text a line; - is standard input.")
     ] = None,
     label: Annotated[str | None, typer.Option(help="Why this class or why not; by default the model's answer.")] = None,
+    method: Annotated[
+        str, typer.Option(help="occlusion, which leaves words out, or gradients, integrated, of a run folder.")
+    ] = "occlusion",
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with the words in color.")] = None,
     text_column: TextColumn = None,
     encoding: Encoding = "utf-8",
@@ -33,23 +36,32 @@ def explain(
     threads: Threads = None,
     json: Json = False,
 ) -> None:
-    """The words that an answer rests on: what its log-odds lose without each, and a check that they matter."""
+    """The words that an answer rests on: what each adds to its log-odds, and a check that they matter."""
     from ..data.records import from_python, read
     from ..report import Report
+    from ..runtime.explain import check_method
     from ..runtime.explain import explain as explained
     from ..runtime.session import Session
 
     if bool(texts) == (file is not None):
         raise UsageError(f"texts must come as arguments or from --file, got {'both' if texts else 'neither'}",
                          hint=f"scriptchain explain {model} 'a text'")  # fmt: skip
+    gradients = check_method(method) == "gradients"
     session = Session(model, threads=threads)
+    weigh = None
+    if gradients:
+        try:
+            from ..model.gradients import by_gradients_of
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"--method gradients ({error.name})", "train") from None
+        weigh = by_gradients_of(session.bundle)
     records = (
         from_python(texts, labels_required=False)
         if texts
         else read(file, labels_required=False, text_column=text_column, encoding=encoding, on_bad_row=on_bad_row,
                   plain=True)
     )  # fmt: skip
-    found = [explained(session.logits, session.labels, text, label) for text in records.texts]
+    found = [explained(session.logits, session.labels, text, label, weigh) for text in records.texts]
     data = {"model": model, "explanations": [one.to_dict() for one in found]}
     if html is not None:
         try:

@@ -165,6 +165,13 @@ class Tokenizer:
             rows.append(np.array([*self._before, *tokens[:budget], *self._behind], dtype=np.int64))
         return Encoded(rows, truncated)
 
+    def offsets(self, text: str) -> list[tuple[int, int]]:
+        """Where each token of `encode` stands in `model_text(text)`; (0, 0) for those that stand for no character."""
+        budget = self.max_seq_len - len(self._before) - len(self._behind)
+        encoding = self._backend.encode(model_text(text), add_special_tokens=False)
+        found = (encoding.offsets or [(0, 0)])[:budget]
+        return [(0, 0)] * len(self._before) + found + [(0, 0)] * len(self._behind)
+
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text before any truncation, [CLS] and [SEP] counted."""
         encodings = self._backend.encode_batch_fast([model_text(text) for text in texts], add_special_tokens=False)

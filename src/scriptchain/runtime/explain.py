@@ -1,12 +1,13 @@
 """Which words an answer rests on: each is left out in turn, and what the answer loses is its weight.
 
-It asks nothing but answers, so it is the same for every model, and it is checked: the words of most weight are left out
-one after another, and the label's probability must fall by more than when words are left out at random.
+It asks nothing but answers, so it is the same for every model; where there is a network, weights may come from its
+gradients. Either way they are checked: the words of most weight are left out one after another, and the label's
+probability must fall by more than when words are left out at random.
 *Source*: occlusion, arXiv 1311.2901; leaving out in order, arXiv 1509.06321; comprehensiveness, arXiv 1911.03429.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,13 +21,16 @@ from .session import Logits, softmax
 
 # A word, a sign, or one character of a script that writes no spaces.
 _WORD = re.compile(r"[぀-ヿ㐀-鿿฀-๿]|[^\W぀-ヿ㐀-鿿฀-๿]+(?:['’][^\W_]+)*|[^\w\s]")
+# Of a text, where its words stand and a class: what each word adds to the class's log-odds, `(words,)`.
+Weigh = Callable[[str, Sequence[tuple[int, int]], int], NDArray[np.float64]]
+METHODS = ("occlusion", "gradients")
 LONGEST = 256  # words of a text that are left out, from its start
 DELETED, ORDERS = 10, 20  # words of most weight that are left out one after another; random orders beside them
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word at `text[start:end]`; `weight` is what the label's log-odds lose without it, None if not measured."""
+    """A word at `text[start:end]`; `weight` is what it adds to the label's log-odds, None if not measured."""
 
     word: str
     start: int
@@ -61,8 +65,12 @@ class Explanation:
         return asdict(self)
 
 
-def explain(logits: Logits, labels: Labels, text: str, label: str | None = None) -> Explanation:
+def explain(
+    logits: Logits, labels: Labels, text: str, label: str | None = None, weigh: Weigh | None = None
+) -> Explanation:
     """Why the model gives `text` this label: the one of its answer, or another. Cost: some 200 answers, and one a word.
+
+    A word weighs what the log-odds lose without it, or what `weigh` says.
 
     *Raises*: UsageError for a label that is no class.
     """
@@ -71,11 +79,10 @@ def explain(logits: Logits, labels: Labels, text: str, label: str | None = None)
                          f"got {shown(label, 40)!r}")  # fmt: skip
     spans = [match.span() for match in _WORD.finditer(text)]
     measured = spans[:LONGEST]
-    found = logits([text, *(_without(text, [span]) for span in measured)])
-    of = int(found[0].argmax()) if label is None else labels.names.index(label)
-    odds = _log_odds(found, of)
-    weights = odds[0] - odds[1:]
-    probability = float(softmax(found[0])[of])
+    answer = logits([text])[0]
+    of = int(answer.argmax()) if label is None else labels.names.index(label)
+    weights = (weigh or _leaving_out(logits))(text, measured, of)
+    probability = float(softmax(answer)[of])
     deletion = random = None
     if len(measured) > 1:
         rng = np.random.default_rng(0)
@@ -87,6 +94,21 @@ def explain(logits: Logits, labels: Labels, text: str, label: str | None = None)
     every = [*weights.tolist(), *[None] * (len(spans) - len(measured))]
     words = [Word(text[start:end], start, end, weight) for (start, end), weight in zip(spans, every, strict=True)]
     return Explanation(text, labels.names[of], probability, words, deletion, random)
+
+
+def check_method(method: str) -> str:
+    """The method, if it is one. Raises UsageError."""
+    if method not in METHODS:
+        raise UsageError(f"method must be one of {', '.join(METHODS)}, got {shown(method, 40)!r}")
+    return method
+
+
+def _leaving_out(logits: Logits) -> Weigh:
+    def weigh(text: str, spans: Sequence[tuple[int, int]], of: int) -> NDArray[np.float64]:
+        odds = _log_odds(logits([text, *(_without(text, [span]) for span in spans)]), of)
+        return odds[0] - odds[1:]
+
+    return weigh
 
 
 def _without(text: str, spans: Sequence[tuple[int, int]]) -> str:
