@@ -21,6 +21,7 @@ COMMANDS = {
     "pull": "Bring a model from Hugging Face's hub, its hashes checked.",
     "info": "Say what a run folder holds.",
     "diagnose": "Measure what depth does to a stack and say what ails it, or judge a claim about it.",
+    "compare": "Say which encoding, depth or width suits your rows, with paired intervals and verdicts.",
     "presets": "List the presets, or copy one into a file.",
     "encodings": "List the positional encodings, or show one and draw what it does.",
 }

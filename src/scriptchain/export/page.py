@@ -1,7 +1,7 @@
 """Pages of one file with all that they need inside, no network, light and dark: `report.html`, and explanations."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ CAPTIONS = {
 }
 
 
-def render(report: Report, folder: Path, pictures: Sequence[str]) -> str:
+def render(report: Report, folder: Path, pictures: Sequence[str], captions: Mapping[str, str] = CAPTIONS) -> str:
     """The page; every text that came from data is escaped."""
     images = [
         {
             "source": "data:image/png;base64," + base64.b64encode((folder / name).read_bytes()).decode(),
-            "text": CAPTIONS[name],
+            "text": captions[name],
         }
         for name in pictures
     ]

@@ -1,0 +1,77 @@
+"""The runs, a JSON line each, in the order in which they ended: analysis reads them and trains nothing.
+
+A line is on the disk before the next run is told of, so that a kill costs what was under way and no more.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..errors import ModelError, ResourceError
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One training of a candidate, whose `config` has its seed. `right` has a bit a scored row, in hexadecimal,
+    `lengths` their words; `arm` and `data` are digests of the config and of the rows."""
+
+    arm: str
+    name: str
+    config: dict[str, Any]
+    repeat: int
+    fold: int
+    seed: int
+    data: str
+    accuracy: float
+    macro_f1: float
+    right: str
+    lengths: list[int]
+    parameters: int
+    step_ms: float
+    seconds: float
+    diverged: bool = False
+
+
+class Pool:
+    """The file `runs.jsonl` of a folder. Raises ModelError where it holds runs of other rows."""
+
+    def __init__(self, folder: Path, data: str):
+        self.file = folder / "runs.jsonl"
+        self.runs: list[Run] = []
+        if not self.file.exists():
+            return
+        for line in self.file.read_bytes().splitlines():
+            try:
+                run = msgspec.json.decode(line, type=Run)
+            except msgspec.MsgspecError:
+                continue  # what was being written when its writer was killed: it is done again
+            if run.data != data:
+                raise ModelError(f"{self.file} must hold runs of these rows, folds and seed, got others",
+                                 hint="--force starts from the beginning")  # fmt: skip
+            self.runs.append(run)
+
+    def add(self, run: Run) -> None:
+        """Raises ResourceError where the disk is full or gone."""
+        try:
+            with self.file.open("ab") as file:
+                if file.tell() and not self._whole():
+                    file.write(b"\n")
+                file.write(msgspec.json.encode(run) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ResourceError(f"{self.file} cannot be written ({error.strerror})") from None
+        self.runs.append(run)
+
+    def get(self, arm: str, repeat: int, fold: int) -> Run | None:
+        return next((run for run in self.runs if (run.arm, run.repeat, run.fold) == (arm, repeat, fold)), None)
+
+    def of(self, arm: str) -> dict[tuple[int, int], Run]:
+        """An arm's runs by their unit."""
+        return {(run.repeat, run.fold): run for run in self.runs if run.arm == arm}
+
+    def _whole(self) -> bool:
+        with self.file.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) == b"\n"

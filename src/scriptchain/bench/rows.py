@@ -1,0 +1,92 @@
+"""Which rows a candidate learns from, stops by and is scored on: the same for all candidates in one unit."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data import tasks
+from ..data.records import Records
+from ..data.splits import folds, split
+from ..errors import DataError
+
+FOLDS, FEWEST = 5, 40
+GENERATED = {"train": 2_000, "validation": 300, "test": 350}  # rows of a generated task
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A fold of one shuffle of the rows, or one draw of a generated task."""
+
+    repeat: int
+    fold: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """`records` cut into folds, another shuffle each repeat; or the generated `task`, drawn anew each repeat.
+
+    *Raises*: DataError for rows without labels, or fewer than 40.
+    """
+
+    records: Records | None = None
+    task: str | None = None
+    folds: int = FOLDS
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.records is None:
+            return
+        if self.records.labels is None:
+            raise DataError(f"{self.records.source} must have labels to compare by", hint="--label-column NAME")
+        if len(self.records) < max(FEWEST, self.folds):
+            raise DataError(f"a comparison in {self.folds} folds needs at least {max(FEWEST, self.folds)} rows, got "
+                            f"{len(self.records)}")  # fmt: skip
+
+    @property
+    def overlap(self) -> float:
+        """Scored rows a row that was learned from, where different units share rows; 0 where they share none."""
+        return 0.0 if self.records is None else 1 / (self.folds - 1)
+
+    def units(self, repeats: int) -> list[Unit]:
+        width = self.folds if self.records is not None else 1
+        return [Unit(repeat, fold) for repeat in range(repeats) for fold in range(width)]
+
+    @property
+    def each(self) -> int:
+        """Units a repeat."""
+        return len(self.units(1))
+
+    def parts(self, unit: Unit) -> tuple[Records, Records, Records]:
+        """Rows to learn from, to choose the epoch by, and to score on; no text is in two of them."""
+        if self.records is None:
+            return self._drawn(unit)
+        learn, score = _cut(self.records, self.folds, self.seed + unit.repeat)[unit.fold]
+        rest = self.records.subset(learn)
+        train, choose = split(rest.texts, rest.labels or [], (0.9, 0.1), seed=self.seed + unit.repeat)
+        return rest.subset(train), rest.subset(choose), self.records.subset(score)
+
+    def _drawn(self, unit: Unit) -> tuple[Records, Records, Records]:
+        found = []
+        for part, number in GENERATED.items():
+            texts, labels = tasks.generate(self.task or "", part, number, seed=self.seed + unit.repeat)
+            found.append(Records(texts, labels, list(range(1, len(texts) + 1)), f"{self.task} {part}"))
+        return found[0], found[1], found[2]
+
+    @property
+    def digest(self) -> str:
+        """What runs of the same rows have in common."""
+        told = [self.task, self.folds, self.seed]
+        told += [] if self.records is None else [self.records.texts, self.records.labels]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+_kept: dict[tuple[int, int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
+
+
+def _cut(records: Records, number: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    key = id(records), number, seed
+    if key not in _kept:
+        _kept[key] = folds(records.texts, records.labels or [], number, seed)
+    return _kept[key]

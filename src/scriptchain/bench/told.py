@@ -1,0 +1,186 @@
+"""What a pool of runs says: verdicts on the candidates, whether order matters, lengths, what more runs would see."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..report import Report, Table, duration, percent
+from ..scoring.intervals import wilson
+from .arms import Arm
+from .pool import Pool, Run
+from .rows import Rows
+from .verdicts import Difference, difference, judge, power_table
+
+BUCKETS = 4
+
+
+def report_of(
+    rows: Rows, arms: Sequence[Arm], base: Arm, pool: Pool, margin: float, *, seconds: float, going_on: Sequence[str]
+) -> Report:
+    """From the pool alone; nothing is trained."""
+    runs = {arm.name: pool.of(arm.id) for arm in arms}
+    gaps = {arm.name: _gap(runs[arm.name], runs[base.name], rows) for arm in arms if arm is not base}
+    verdicts = judge(gaps, margin, rows.overlap)
+    told = [_candidate(arm, base, runs[arm.name], gaps, verdicts) for arm in arms]
+    pick, why = _pick(arms, runs, rows, margin)
+    order = _order(arms, runs, rows, margin)
+    correlations = [one.correlation for one in gaps.values() if np.isfinite(one.correlation)]
+    spreads = [one.sd for one in gaps.values() if np.isfinite(one.sd)]
+    spread = float(np.median(spreads)) if spreads else float("nan")
+    most = max(len(found) for found in runs.values())
+    power = power_table(spread, rows.overlap, [most, 2 * most, 4 * most, 8 * most]) if spreads and most > 2 else []
+    lengths = _by_length(runs, rows)
+    data: dict[str, Any] = {
+        "baseline": base.name, "margin": margin, "candidates": told, "recommended": pick, "why": why, "order": order,
+        "correlation": float(np.median(correlations)) if correlations else None, "seconds": seconds,
+        "power": [{"units": units, "difference": one} for units, one in power], "lengths": lengths,
+        "going_on": list(going_on), "runs": len(pool.runs), "data": rows.digest,
+    }  # fmt: skip
+    return Report("compare", data, _body(data, rows))
+
+
+def _gap(ours: dict[tuple[int, int], Run], theirs: dict[tuple[int, int], Run], rows: Rows) -> Difference:
+    units = sorted(set(ours) & set(theirs))
+    fewest = min((len(ours[unit].lengths) for unit in units), default=1)
+    return difference([ours[unit].macro_f1 for unit in units], [theirs[unit].macro_f1 for unit in units],
+                      rows.overlap, 1 / fewest)  # fmt: skip
+
+
+def _candidate(
+    arm: Arm, base: Arm, runs: dict[tuple[int, int], Run], gaps: dict[str, Difference],
+    verdicts: dict[str, dict[str, Any]],
+) -> dict[str, Any]:  # fmt: skip
+    found = list(runs.values())
+    told: dict[str, Any] = {
+        "name": arm.name, "id": arm.id, "units": len(found), "diverged": sum(run.diverged for run in found),
+        "macro_f1": float(np.mean([run.macro_f1 for run in found])) if found else None,
+        "accuracy": float(np.mean([run.accuracy for run in found])) if found else None,
+        "step_ms": float(np.median([run.step_ms for run in found])) if found else None,
+        "parameters": found[0].parameters if found else None,
+    }  # fmt: skip
+    if arm is base:
+        return told | {"verdict": "baseline", "difference": None, "more_units": None}
+    return told | {"difference": gaps[arm.name].to_dict()} | verdicts[arm.name]
+
+
+def _pick(
+    arms: Sequence[Arm], runs: dict[str, dict[tuple[int, int], Run]], rows: Rows, margin: float
+) -> tuple[str, str]:
+    """The cheapest a step of those that are shown to be no more than the margin behind the best."""
+    longest = max(len(found) for found in runs.values())
+    able = [arm.name for arm in arms if len(runs[arm.name]) == longest]
+    shared = sorted(set.intersection(*(set(runs[name]) for name in able)))
+    mean = {name: float(np.mean([runs[name][unit].macro_f1 for unit in shared])) for name in able}
+    cost = {name: float(np.median([run.step_ms for run in runs[name].values()])) for name in able}
+    best = max(able, key=lambda name: mean[name])
+    to_best = {name: _gap(runs[name], runs[best], rows) for name in able if name != best}
+    judged = judge(to_best, margin, rows.overlap)
+    close = [name for name in to_best if judged[name]["verdict"] == "equivalent" and cost[name] < cost[best]]
+    pick = min([*close, best], key=lambda name: cost[name])
+    if pick != best:
+        return (
+            pick,
+            f"at most {100 * margin:g} points behind {best}, {percent(1 - cost[pick] / cost[best])} cheaper a step",
+        )
+    behind = [name for name in to_best if judged[name]["verdict"] == "UNDECIDED"]
+    open_ones = f"; UNDECIDED beside {', '.join(behind)}" if behind else ""
+    return pick, f"the best mean of {len(able)} on {longest} units{open_ones}"
+
+
+def _order(
+    arms: Sequence[Arm], runs: dict[str, dict[tuple[int, int], Run]], rows: Rows, margin: float
+) -> dict[str, Any] | None:
+    """Does word order matter: the best that has positions beside `none`, chosen on one half of the units and held
+    against it on the other, so that the luckiest of many proves nothing."""
+    plain = next((arm for arm in arms if arm.config.positions == "none"), None)
+    others = [arm for arm in arms if plain is not None and _is_but_for_positions(arm, plain)]
+    if plain is None or not others:
+        return None
+    units = sorted(set.intersection(*(set(runs[arm.name]) for arm in (plain, *others))))
+    if len(units) < 2 * 3:
+        return {"verdict": "UNDECIDED", "says": "does order matter? Too few units to say"}
+    choosing, holding = units[::2], units[1::2]
+    best = max(others, key=lambda arm: np.mean([runs[arm.name][unit].macro_f1 for unit in choosing]))
+    gap = _gap({unit: runs[best.name][unit] for unit in holding}, runs[plain.name], rows)
+    judged = judge({best.name: gap}, margin, rows.overlap)[best.name]
+    states = {"better": "TRUE", "equivalent": "FALSE", "worse": "FALSE", "UNDECIDED": "UNDECIDED"}
+    verdict = states[judged["verdict"]]
+    return {"verdict": verdict, "best": best.name, "difference": gap.to_dict(),
+            "says": f"order matters: {verdict}; {best.name} beside none {points(gap.to_dict())}"}  # fmt: skip
+
+
+def _is_but_for_positions(arm: Arm, plain: Arm) -> bool:
+    from ..config import replace
+
+    same = {"positions": "none", "positions_options": {}, "positions_shared": False, "positions_reinjected": False}
+    return arm is not plain and replace(arm.config, **same) == replace(plain.config, **same)
+
+
+def _by_length(runs: dict[str, dict[tuple[int, int], Run]], rows: Rows) -> dict[str, Any]:
+    """Accuracy by the number of words, in four parts of about as many rows, on the units that all candidates have; of
+    folds those of the first shuffle, in which each row is scored once."""
+    shared = [unit for unit in sorted(set.intersection(*(set(found) for found in runs.values())))
+              if unit[0] == 0 or not rows.overlap]  # fmt: skip
+    if not shared:
+        return {"buckets": [], "accuracy": {}}
+    first = next(iter(runs.values()))
+    lengths = np.concatenate([first[unit].lengths for unit in shared])
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, BUCKETS + 1)).astype(int))
+    at = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, max(0, len(edges) - 2))
+    right = {name: np.concatenate([_bits(found[unit]) for unit in shared]) for name, found in runs.items()}
+    parts = np.unique(at)
+    buckets = [f"{lengths[at == part].min()}-{lengths[at == part].max()}" for part in parts]
+    accuracy = {name: [dict(wilson(int(one[at == part].sum()), int((at == part).sum()))) for part in parts]
+                for name, one in right.items()}  # fmt: skip
+    return {"buckets": buckets, "accuracy": accuracy}
+
+
+def _bits(run: Run) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(bytes.fromhex(run.right), np.uint8))[: len(run.lengths)].astype(bool)
+
+
+def points(one: dict[str, Any]) -> str:
+    """A difference of shares in points, with its interval."""
+    return f"{100 * one['value']:+.1f} [{100 * one['low']:+.1f}, {100 * one['high']:+.1f}]"
+
+
+def _body(data: dict[str, Any], rows: Rows) -> list[Table | str]:
+    table = []
+    for one in sorted(data["candidates"], key=lambda one: -(one["macro_f1"] or 0)):
+        more = one.get("more_units")
+        verdict = one["verdict"]
+        if verdict == "UNDECIDED":
+            verdict += f" ({more} more units)" if more is not None else " (more units would not tell)"
+        table.append([
+            one["name"], percent(one["macro_f1"]), "" if one["difference"] is None else points(one["difference"]),
+            verdict, f"{one['step_ms']:.1f}" if one["step_ms"] is not None else "-", f"{one['parameters'] or 0:,}",
+            one["units"],
+        ])  # fmt: skip
+    what = "draws" if rows.records is None else f"folds ({rows.folds} a shuffle)"
+    margin = 100 * data["margin"]
+    correlation = "" if data["correlation"] is None else f"; pairs correlate by {data['correlation']:.2f}"
+    parts: list[Table | str] = [
+        f"recommended: {data['recommended']} ({data['why']})",
+        *([data["order"]["says"]] if data["order"] else []),
+        Table(
+            "candidates",
+            ["candidate", "macro-F1", f"beside {data['baseline']}", "verdict", "ms a step", "parameters", "units"],
+            table,
+            f"points beside it; units are {what}; 95 % intervals"
+            f"{', corrected for rows that folds share' if rows.overlap else ''}; verdicts by Holm, equivalent "
+            f"within ±{margin:g}{correlation}",
+        ),
+    ]  # fmt: skip
+    if data["power"]:
+        parts.append(Table(
+            "what so many units see", ["units", "smallest difference, points"],
+            [[one["units"], f"{100 * one['difference']:.1f}"] for one in data["power"]],
+            "that four of five comparisons would find, at the spread seen here",
+        ))  # fmt: skip
+    if data["lengths"]["buckets"]:
+        parts.append(Table(
+            "accuracy by words", ["candidate", *data["lengths"]["buckets"]],
+            [[name, *(percent(one["value"]) for one in found)] for name, found in data["lengths"]["accuracy"].items()],
+        ))  # fmt: skip
+    return [*parts, f"{data['runs']} runs, {duration(data['seconds'])}"]
