@@ -80,6 +80,7 @@ def test_the_pages_show_the_commands():
         "presets",
         "encodings",
         "diagnose",
+        "compare",
     } <= shown
 
 

@@ -134,6 +134,7 @@ def without(monkeypatch, library: str, *modules: str) -> None:
 @pytest.mark.parametrize(
     ("use", "library", "modules", "what", "extra"),
     [
+        ("compare emotions", "torch", ("bench.single",), "compare (torch)", "train"),
         ("diagnose seed", "torch", DIAGNOSIS, "diagnose (torch)", "train"),
         ("encodings", "torch", ("positions._bias", "positions"), "encodings (torch)", "train"),
         ("encodings rope --plot rope.png", "matplotlib", ("export.encodings",), "--plot (matplotlib)", "train"),

@@ -4,13 +4,15 @@ import json
 import multiprocessing
 import os
 import signal
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 import pytest
 import torch
 
 from scriptchain.__main__ import run
-from scriptchain.bench import Arm, Plan, Pool, Rows, arms_of, compare, comparison, single
+from scriptchain.bench import Arm, Plan, Pool, Rows, arms_of, compare, comparison, single, workers
 from scriptchain.bench.pool import Run
 from scriptchain.bench.rows import Unit
 from scriptchain.bench.single import paired, train
@@ -151,6 +153,31 @@ def test_a_killed_worker_costs_its_run_and_changes_nothing(tmp_path):
     found = [sorted((_timeless(run) for run in Pool(tmp_path / name, rows.digest).runs), key=str)
              for name in ("one", "two")]  # fmt: skip
     assert found[0] == found[1]
+
+
+def test_workers_that_die_again_and_again_are_given_up(monkeypatch):
+    class Dying:
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return False
+
+        def submit(self, *_):
+            future = Future()
+            future.set_exception(BrokenProcessPool("killed"))
+            return future
+
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Dying)
+    jobs = [(arm, Unit(0, 0)) for arm in arms("none", "rope")]
+    with pytest.raises(ResourceError) as error:
+        list(workers.run_all(jobs, Rows(records()), 0, 2))
+    assert str(error.value) == (
+        "processes were killed 3 times, got no further than none; hint: --workers 1, or more memory"
+    )
 
 
 # --- what is said -------------------------------------------------------------------------------------------

@@ -84,6 +84,7 @@ def compare(
     """Train candidates side by side on the same rows, and say which are better, worse, equivalent or not decided."""
     try:
         from .. import bench
+        from ..bench import single  # noqa: F401 - what it needs is missed now or not at all
         from ..bench.pictures import CAPTIONS, draw
         from ..export.page import render
     except ModuleNotFoundError as error:
