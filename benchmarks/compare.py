@@ -3,8 +3,8 @@
 usage: python benchmarks/compare.py TEXTS.csv --output DIR [--workers 2] [--rows 1000]
 Every run is kept in DIR and done once. Self: 30 units (six shuffles in five folds, and 30 draws of `roles`) of
 `learned` with two seeds each; 2,000 times half of them are taken, the two runs of each unit change places at random,
-and the difference is judged. Planted: `none` beside `learned` on twenty draws of `roles`, and on twenty sets whose class
-is a word that stands anywhere; twenty times ten of the draws are taken.
+and the difference is judged. Planted: `none` beside `learned` on twenty draws of `roles`, and on twenty sets whose
+class is a word that stands anywhere; twenty times ten of the draws are taken.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def itself(rows: Rows, told: argparse.Namespace) -> None:
             one = difference(a, b, some.overlap, 1 / 200)
             found[judge({"it": one}, MARGIN, some.overlap)["it"]["verdict"]] += 1
         low, high = stats.binom.interval(0.95, 2000, 0.025)
-        print(f"itself on {name}, 60 runs, 2,000 pairings: {dict(found)}; one of forty would be {low:.0f} to {high:.0f}; "
+        print(f"itself on {name}, 60 runs, 2,000 pairings: {dict(found)}; one of forty is {low:.0f} to {high:.0f}; "
               f"sd of a difference {100 * (scores[0] - scores[1]).std(ddof=1):.1f} points", flush=True)  # fmt: skip
 
 

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data import tasks
+from ..data import formal, tasks
 from ..data.records import Records
 from ..data.splits import folds, split
 from ..errors import DataError
 
 FOLDS, FEWEST = 5, 40
-GENERATED = {"train": 2_000, "validation": 300, "test": 350}  # rows of a generated task
+GENERATED = {"train": 2_000, "validation": 300, "test": 350}  # rows of a task in which order decides
+FORMAL = {"train": 4_000, "validation": 400, "test": 800}  # and of a formal language
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,16 @@ class Rows:
 
     def _drawn(self, unit: Unit) -> tuple[Records, Records, Records]:
         found = []
-        for part, number in GENERATED.items():
-            texts, labels = tasks.generate(self.task or "", part, number, seed=self.seed + unit.repeat)
+        made, sizes = (formal, FORMAL) if self.task in formal.FORMAL else (tasks, GENERATED)
+        for part, number in sizes.items():
+            texts, labels = made.generate(self.task or "", part, number, seed=self.seed + unit.repeat)
             found.append(Records(texts, labels, list(range(1, len(texts) + 1)), f"{self.task} {part}"))
         return found[0], found[1], found[2]
+
+    @property
+    def learned_words(self) -> int | None:
+        """The longest texts that are learned from, where longer ones are scored too."""
+        return formal.LEARNED if self.task in formal.FORMAL else None
 
     @property
     def digest(self) -> str:

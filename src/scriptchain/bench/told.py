@@ -36,6 +36,7 @@ def report_of(
         "correlation": float(np.median(correlations)) if correlations else None, "seconds": seconds,
         "power": [{"units": units, "difference": one} for units, one in power], "lengths": lengths,
         "going_on": list(going_on), "runs": len(pool.runs), "data": rows.digest,
+        "learned_words": rows.learned_words,
     }  # fmt: skip
     return Report("compare", data, _body(data, rows))
 
@@ -126,7 +127,12 @@ def _by_length(runs: dict[str, dict[tuple[int, int], Run]], rows: Rows) -> dict[
         return {"buckets": [], "accuracy": {}}
     first = next(iter(runs.values()))
     lengths = np.concatenate([first[unit].lengths for unit in shared])
-    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, BUCKETS + 1)).astype(int))
+    learned = rows.learned_words
+    ends = np.quantile(lengths, np.linspace(0, 1, BUCKETS + 1))
+    if learned is not None:  # half of the parts lie beyond what was learned from
+        middle = (lengths.min() + learned) / 2, (learned + lengths.max()) / 2
+        ends = np.array([lengths.min(), middle[0], learned + 1, middle[1] + 1, lengths.max() + 1])
+    edges = np.unique(ends.astype(int))
     at = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, max(0, len(edges) - 2))
     right = {name: np.concatenate([_bits(found[unit]) for unit in shared]) for name, found in runs.items()}
     parts = np.unique(at)
@@ -182,5 +188,6 @@ def _body(data: dict[str, Any], rows: Rows) -> list[Table | str]:
         parts.append(Table(
             "accuracy by words", ["candidate", *data["lengths"]["buckets"]],
             [[name, *(percent(one["value"]) for one in found)] for name, found in data["lengths"]["accuracy"].items()],
+            "" if data["learned_words"] is None else f"learned from up to {data['learned_words']} words",
         ))  # fmt: skip
     return [*parts, f"{data['runs']} runs, {duration(data['seconds'])}"]

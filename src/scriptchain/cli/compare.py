@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .. import durable
+from ..data.formal import FORMAL
 from ..data.records import Records, read
 from ..data.tasks import TASKS
 from ..errors import MissingExtraError, ResourceError, UsageError
@@ -28,7 +29,7 @@ from .options import (
 )
 
 app = new_app()
-GENERATED = "task:"
+GENERATED, NAMES = "task:", [*TASKS, *FORMAL]
 WRITTEN = ("runs.jsonl", "report.json", "report.html", "differences.png", "lengths.png")
 
 
@@ -38,7 +39,7 @@ def compare(
         str,
         typer.Argument(
             metavar="DATA",
-            help=f"Labelled rows, `emotions`, or a generated task: {', '.join(GENERATED + name for name in TASKS)}.",
+            help=f"Labelled rows, `emotions`, or a generated task: {', '.join(GENERATED + name for name in NAMES)}.",
         ),
     ],
     positions: Annotated[
@@ -99,8 +100,8 @@ def compare(
     arms = bench.arms_of(preset, named or ([] if vary else bench.default_positions()), vary or [], settings or [])
     base = bench.baseline_of(arms, baseline or arms[0].name)
     if data.startswith(GENERATED):
-        if data.removeprefix(GENERATED) not in TASKS:
-            raise UsageError(f"DATA must be a file or one of {', '.join(GENERATED + name for name in TASKS)}, got "
+        if data.removeprefix(GENERATED) not in NAMES:
+            raise UsageError(f"DATA must be a file or one of {', '.join(GENERATED + name for name in NAMES)}, got "
                              f"{data[:80]!r}")  # fmt: skip
         chosen = bench.Rows(task=data.removeprefix(GENERATED), seed=seed)
     else:
