@@ -186,7 +186,7 @@ def test_workers_that_die_again_and_again_are_given_up(monkeypatch):
 def _run(arm: str, repeat: int, score: float, fold: int = 0, step: float = 1.0) -> Run:
     right = np.arange(200) < round(200 * score)
     return Run(arm, arm, {}, repeat, fold, repeat, "d", score, score, np.packbits(right).tobytes().hex(), [5] * 200, 10,
-               step, 1.0)  # fmt: skip
+               1.0, step, 1.0)  # fmt: skip
 
 
 def _pool(tmp_path, scores: dict[str, list[float]], steps: dict[str, float]) -> tuple[list[Arm], Pool]:
@@ -275,7 +275,7 @@ def test_lengths_beyond_those_learned_are_told_apart(tmp_path):
         for unit in range(3):
             right = np.array(lengths[1]) <= 20
             bits = np.packbits(right).tobytes().hex()
-            pool.add(Run(arm.id, arm.name, {}, unit, 0, unit, "d", 0.5, 0.5, bits, lengths[1], 10, 1.0, 1.0))
+            pool.add(Run(arm.id, arm.name, {}, unit, 0, unit, "d", 0.5, 0.5, bits, lengths[1], 10, 1.0, 1.0, 1.0))
     report = report_of(rows, candidates, candidates[0], pool, 0.01, seconds=1.0, going_on=[])
     assert report["lengths"]["buckets"] == ["6-12", "13-20", "21-30", "31-40"]
     assert [one["value"] for one in report["lengths"]["accuracy"]["rope"]] == [1.0, 1.0, 0.0, 0.0]

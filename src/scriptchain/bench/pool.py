@@ -14,7 +14,8 @@ from ..errors import ModelError, ResourceError
 
 class Run(msgspec.Struct, frozen=True):
     """One training of a candidate, whose `config` has its seed. `right` has a bit a scored row, in hexadecimal,
-    `lengths` their words; `arm` and `data` are digests of the config and of the rows."""
+    `lengths` their words; `memory_mb` is what training needs at most, in closed form; `arm` and `data` are digests of
+    the config and of the rows."""
 
     arm: str
     name: str
@@ -28,6 +29,7 @@ class Run(msgspec.Struct, frozen=True):
     right: str
     lengths: list[int]
     parameters: int
+    memory_mb: float
     step_ms: float
     seconds: float
     diverged: bool = False

@@ -20,6 +20,7 @@ from ..data.tokenizer import Tokenizer
 from ..errors import DivergedError
 from ..model.pipeline import Network, torch_logits
 from ..scoring.metrics import confusion, macro_f1
+from ..training.estimate import memory_bytes
 from ..training.loop import Examples, fit, seconds_at_most
 from ..training.ngrams import settle, share
 from ..training.rows import examples_of
@@ -55,6 +56,7 @@ def train(arm: Arm, unit: Unit, rows: Rows, seed: int, device: str = "cpu") -> R
         accuracy=float(right.mean()), macro_f1=float(macro_f1(confusion(truth, answers, len(job.labels)))),
         right=np.packbits(right).tobytes().hex(), lengths=[len(text.split()) for text in job.score.texts],
         parameters=sum(parameter.numel() for parameter in job.network.parameters()),
+        memory_mb=memory_bytes(job.config, job.tokenizer.vocab_size, len(job.labels)) / 2**20,
         step_ms=1000 * learning / max(1, steps), seconds=time.perf_counter() - begun, diverged=diverged,
     )  # fmt: skip
 

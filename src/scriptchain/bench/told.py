@@ -38,7 +38,8 @@ def report_of(
         "going_on": list(going_on), "runs": len(pool.runs), "data": rows.digest,
         "learned_words": rows.learned_words,
     }  # fmt: skip
-    return Report("compare", data, _body(data, rows))
+    name = rows.task if rows.records is None else rows.records.source
+    return Report(f"compare: {name}", data, _body(data, rows))
 
 
 def _gap(ours: dict[tuple[int, int], Run], theirs: dict[tuple[int, int], Run], rows: Rows) -> Difference:
@@ -58,7 +59,7 @@ def _candidate(
         "macro_f1": float(np.mean([run.macro_f1 for run in found])) if found else None,
         "accuracy": float(np.mean([run.accuracy for run in found])) if found else None,
         "step_ms": float(np.median([run.step_ms for run in found])) if found else None,
-        "parameters": found[0].parameters if found else None,
+        "parameters": found[0].parameters if found else None, "memory_mb": found[0].memory_mb if found else None,
     }  # fmt: skip
     if arm is base:
         return told | {"verdict": "baseline", "difference": None, "more_units": None}
@@ -136,7 +137,8 @@ def _by_length(runs: dict[str, dict[tuple[int, int], Run]], rows: Rows) -> dict[
     at = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, max(0, len(edges) - 2))
     right = {name: np.concatenate([_bits(found[unit]) for unit in shared]) for name, found in runs.items()}
     parts = np.unique(at)
-    buckets = [f"{lengths[at == part].min()}-{lengths[at == part].max()}" for part in parts]
+    ranges = [(lengths[at == part].min(), lengths[at == part].max()) for part in parts]
+    buckets = [f"{low}-{high}" if low < high else f"{low}" for low, high in ranges]
     accuracy = {name: [dict(wilson(int(one[at == part].sum()), int((at == part).sum()))) for part in parts]
                 for name, one in right.items()}  # fmt: skip
     return {"buckets": buckets, "accuracy": accuracy}
@@ -161,6 +163,7 @@ def _body(data: dict[str, Any], rows: Rows) -> list[Table | str]:
         table.append([
             one["name"], percent(one["macro_f1"]), "" if one["difference"] is None else points(one["difference"]),
             verdict, f"{one['step_ms']:.1f}" if one["step_ms"] is not None else "-", f"{one['parameters'] or 0:,}",
+            f"{one['memory_mb'] or 0:,.0f}",
             one["units"],
         ])  # fmt: skip
     what = "draws" if rows.records is None else f"folds ({rows.folds} a shuffle)"
@@ -171,7 +174,7 @@ def _body(data: dict[str, Any], rows: Rows) -> list[Table | str]:
         *([data["order"]["says"]] if data["order"] else []),
         Table(
             "candidates",
-            ["candidate", "macro-F1", f"beside {data['baseline']}", "verdict", "ms a step", "parameters", "units"],
+            ["candidate", "macro-F1", f"beside {data['baseline']}", "verdict", "ms/step", "parameters", "MiB", "units"],
             table,
             f"points beside it; units are {what}; 95 % intervals"
             f"{', corrected for rows that folds share' if rows.overlap else ''}; verdicts by Holm, equivalent "
