@@ -222,6 +222,14 @@ def test_where_none_is_as_good_order_does_not_matter(tmp_path):
     assert next(one for one in report["candidates"] if one["name"] == "rope")["verdict"] == "equivalent"
 
 
+def test_the_luckiest_does_not_prove_that_order_matters(tmp_path):
+    scores = {"none": [0.5] * 12, "rope": [0.7, 0.501, 0.7, 0.499] * 3}
+    candidates, pool = _pool(tmp_path, scores, {"none": 1.0, "rope": 2.0})
+    report = report_of(Rows(task="roles"), candidates, candidates[0], pool, 0.01, seconds=1.0, going_on=[])
+    assert next(one for one in report["candidates"] if one["name"] == "rope")["verdict"] == "better"
+    assert report["order"]["verdict"] == "FALSE"
+
+
 def test_the_better_half_goes_on_and_the_baseline_always(tmp_path):
     scores = {"none": [0.1] * 3, "rope": [0.5] * 3, "alibi": [0.7] * 3, "learned": [0.6] * 3, "cope": [0.2] * 3}
     candidates, pool = _pool(tmp_path, scores, dict.fromkeys(scores, 1.0))
