@@ -1,5 +1,6 @@
 """Laws of the formal tasks: labels are what a second reading says, classes are balanced, parts share no text."""
 
+import math
 import re
 from collections import Counter
 
@@ -27,11 +28,17 @@ def duplicate(words):
     return words[at - half]
 
 
+def arithmetic(words):
+    terms = re.findall(r"([+-]?)([0-4*]+)", "".join(words))
+    total = sum((-1) ** (sign == "-") * math.prod(map(int, term.split("*"))) for sign, term in terms)
+    return f"rest {total % 5}"
+
+
 SECOND = {
     "even_pairs": lambda words: "even" if words[0] == words[-1] else "odd",
     "missing_duplicate": duplicate,
     "cycle_navigation": steps,
-    "modular_arithmetic": lambda words: f"rest {eval(''.join(words)) % 5}",
+    "modular_arithmetic": arithmetic,
     "parity": lambda words: "even" if " ".join(words).count("b") % 2 == 0 else "odd",
     "indexing": lambda words: words[words.index("mark") - int(words[0].removeprefix("back"))],
     "flip_flop": last_read,
