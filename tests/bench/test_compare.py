@@ -185,8 +185,15 @@ def test_workers_that_die_again_and_again_are_given_up(monkeypatch):
 
 def _run(arm: str, repeat: int, score: float, fold: int = 0, step: float = 1.0) -> Run:
     right = np.arange(200) < round(200 * score)
-    return Run(arm, arm, {}, repeat, fold, repeat, "d", score, score, np.packbits(right).tobytes().hex(), [5] * 200, 10,
-               1.0, step, 1.0)  # fmt: skip
+    return _made(arm, repeat, score, right, [5] * 200, fold, step)
+
+
+def _made(arm: str, repeat: int, score: float, right, lengths, fold: int = 0, step: float = 1.0) -> Run:
+    return Run(
+        arm=arm, name=arm, config={}, repeat=repeat, fold=fold, seed=repeat, data="d", accuracy=score, macro_f1=score,
+        right=np.packbits(right).tobytes().hex(), lengths=lengths, parameters=10, memory_mb=1.0, step_ms=step,
+        seconds=1.0,
+    )  # fmt: skip
 
 
 def _pool(tmp_path, scores: dict[str, list[float]], steps: dict[str, float]) -> tuple[list[Arm], Pool]:
@@ -195,6 +202,41 @@ def _pool(tmp_path, scores: dict[str, list[float]], steps: dict[str, float]) -> 
         for unit, score in enumerate(scores[arm.name]):
             pool.add(_run(arm.id, unit, score, step=steps[arm.name]))
     return candidates, pool
+
+
+def test_hidden_words_are_the_same_for_all_and_order_is_worth_something_there(tmp_path):
+    """Pairs of a word and its follower: a gap beside a word that lost its other half is filled by what stands where."""
+    rng = np.random.default_rng(0)
+    firsts = [rng.choice(10, 4) for _ in range(400)]
+    made = [" ".join(f"w{word} w{(word + 3) % 10}" for word in words) for words in firsts]
+    some = Records(made, ["yes", "no"] * 200, list(range(1, 401)), "made")
+    rows = Rows(some, by="hidden")
+    learn = [
+        "d_model=32", "num_heads=2", "num_layers=1", "d_feedforward=64", "epochs=60", "vocab_size=300",
+        "token_dropout=0", "learning_rate=0.003",
+    ]  # fmt: skip
+    found = {}
+    for arm in arms_of("small", ["none", "learned"], settings=learn):
+        found[arm.name] = train(arm, Unit(0, 0), rows, seed=0)
+    assert found["none"].lengths == found["learned"].lengths
+    assert len(found["none"].lengths) > 30
+    assert found["learned"].loss < found["none"].loss - 0.3
+    assert found["learned"].score > found["none"].score
+    assert found["learned"].macro_f1 is None
+    again = train(arms_of("small", ["none", "learned"], settings=learn)[1], Unit(0, 0), rows, seed=0)
+    assert _timeless(again) == _timeless(found["learned"])
+    assert Rows(some).digest != rows.digest
+
+
+def test_the_report_speaks_of_losses_where_hidden_words_are_scored(tmp_path):
+    rows = Rows(records(), by="hidden")
+    report = compare(rows, arms("none", "rope"), Pool(tmp_path, rows.digest), Plan("none", repeats=1))
+    assert report["score"]["name"] == "loss of hidden words"
+    one = report["candidates"][1]
+    assert one["macro_f1"] is None
+    assert one["score"] == -one["loss"]
+    assert f"{one['loss']:.3f}" in report.to_markdown()
+    assert "macro-F1" not in report.to_markdown()
 
 
 def test_of_equivalent_ones_the_cheapest_is_recommended(tmp_path):
@@ -282,8 +324,7 @@ def test_lengths_beyond_those_learned_are_told_apart(tmp_path):
     for arm in candidates:
         for unit in range(3):
             right = np.array(lengths[1]) <= 20
-            bits = np.packbits(right).tobytes().hex()
-            pool.add(Run(arm.id, arm.name, {}, unit, 0, unit, "d", 0.5, 0.5, bits, lengths[1], 10, 1.0, 1.0, 1.0))
+            pool.add(_made(arm.id, unit, 0.5, right, lengths[1]))
     report = report_of(rows, candidates, candidates[0], pool, 0.01, seconds=1.0, going_on=[])
     assert report["lengths"]["buckets"] == ["6-12", "13-20", "21-30", "31-40"]
     assert [one["value"] for one in report["lengths"]["accuracy"]["rope"]] == [1.0, 1.0, 0.0, 0.0]

@@ -69,7 +69,7 @@ def compare(rows: Rows, arms: Sequence[Arm], pool: Pool, plan: Plan, progress: P
         for run in run_all(_open(alive, units[:size], pool), rows, plan.seed, plan.workers, out_of_time):
             pool.add(run)
             left = len(list(_open(alive, units[:size], pool)))
-            progress(f"{run.name}, unit {run.repeat * rows.each + run.fold + 1}: macro-F1 {100 * run.macro_f1:.1f} %"
+            progress(f"{run.name}, unit {run.repeat * rows.each + run.fold + 1}: {run.said}"
                      f"{' (diverged)' if run.diverged else ''}; {left} left, about "
                      f"{duration(left * _typical(alive, foreseen, pool) / plan.workers)}")  # fmt: skip
         if size >= len(units) or out_of_time():
@@ -109,7 +109,7 @@ def _better_half(arms: Sequence[Arm], base: Arm, pool: Pool) -> list[Arm]:
 
 def _lead(arm: Arm, base: Arm, pool: Pool) -> float:
     theirs: dict[tuple[int, int], Run] = pool.of(base.id)
-    return _mean([run.macro_f1 - theirs[unit].macro_f1 for unit, run in pool.of(arm.id).items() if unit in theirs])
+    return _mean([run.score - theirs[unit].score for unit, run in pool.of(arm.id).items() if unit in theirs])
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -42,14 +42,14 @@ def _differences(data: Mapping[str, Any], file: Path) -> None:
         axes.annotate(one["verdict"], (1.01, at), xycoords=("axes fraction", "data"), va="center", color=color, size=8)
     axes.set_yticks(range(len(found)), [one["name"] for one in found])
     axes.set_ylim(-0.6, len(found) - 0.4)
-    axes.set_xlabel(f"macro-F1 beside {data['baseline']}, points")
+    axes.set_xlabel(f"{data['score']['name']} beside {data['baseline']}, {data['score']['unit']}, better to the right")
     figure.savefig(file, dpi=150)
     plt.close(figure)
 
 
 def _lengths(data: Mapping[str, Any], file: Path) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 3.4), layout="constrained")
-    best = sorted(data["candidates"], key=lambda one: -(one["macro_f1"] or 0))[:SHOWN]
+    best = sorted(data["candidates"], key=lambda one: -(one["score"] or 0))[:SHOWN]
     buckets = data["lengths"]["buckets"]
     for number, one in enumerate(best):
         found = data["lengths"]["accuracy"][one["name"]]

@@ -13,9 +13,9 @@ from ..errors import ModelError, ResourceError
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One training of a candidate, whose `config` has its seed. `right` has a bit a scored row, in hexadecimal,
-    `lengths` their words; `memory_mb` is what training needs at most, in closed form; `arm` and `data` are digests of
-    the config and of the rows."""
+    """One training of a candidate, whose `config` has its seed. `right` has a bit a scored row, in hexadecimal, and
+    `lengths` its words (a bit a hidden word, where these are scored, and the words of its text); `memory_mb` is what
+    training needs at most, in closed form; `arm` and `data` are digests of the config and of the rows."""
 
     arm: str
     name: str
@@ -25,7 +25,6 @@ class Run(msgspec.Struct, frozen=True):
     seed: int
     data: str
     accuracy: float
-    macro_f1: float
     right: str
     lengths: list[int]
     parameters: int
@@ -33,6 +32,17 @@ class Run(msgspec.Struct, frozen=True):
     step_ms: float
     seconds: float
     diverged: bool = False
+    macro_f1: float | None = None
+    loss: float | None = None
+
+    @property
+    def score(self) -> float:
+        """Above is better: macro-F1, or the loss of hidden words below 0."""
+        return -self.loss if self.loss is not None else self.macro_f1 or 0.0
+
+    @property
+    def said(self) -> str:
+        return f"macro-F1 {100 * self.score:.1f} %" if self.loss is None else f"loss {self.loss:.3f}"
 
 
 class Pool:

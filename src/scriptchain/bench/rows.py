@@ -35,6 +35,7 @@ class Rows:
     task: str | None = None
     folds: int = FOLDS
     seed: int = 0
+    by: str = "labels"  # or hidden words
 
     def __post_init__(self) -> None:
         if self.records is None:
@@ -84,7 +85,7 @@ class Rows:
     @property
     def digest(self) -> str:
         """What runs of the same rows have in common."""
-        told = [self.task, self.folds, self.seed]
+        told = [self.task, self.folds, self.seed, self.by]
         told += [] if self.records is None else [self.records.texts, self.records.labels]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 

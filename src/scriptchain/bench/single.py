@@ -5,6 +5,7 @@ weights are those of the same network without positions, the order of rows is it
 when all weights are drawn.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from ..config import Config, replace, to_dict
 from ..data.labels import Labels
@@ -21,50 +24,67 @@ from ..errors import DivergedError
 from ..model.pipeline import Network, torch_logits
 from ..scoring.metrics import confusion, macro_f1
 from ..training.estimate import memory_bytes
-from ..training.loop import Examples, fit, seconds_at_most
+from ..training.loop import Examples, Objective, fit, seconds_at_most
+from ..training.masked import MaskedModel
 from ..training.ngrams import settle, share
 from ..training.rows import examples_of
 from ..training.seed import seeded
 from ..training.start import start_of
+from . import hidden
 from .arms import Arm
 from .pool import Run
 from .rows import Rows, Unit
 
-DROPOUT = 1_000_003  # added to the seed of the weights
+DROPOUT, HEAD = 1_000_003, 2_000_003  # added to the seed of the weights
 
 
 def train(arm: Arm, unit: Unit, rows: Rows, seed: int, device: str = "cpu") -> Run:
-    """A training that diverges answers with the most frequent class."""
+    """A training that diverges answers with the most frequent class, or with all words alike."""
     begun = time.perf_counter()
     with _set_up(arm, unit, rows, seed) as job:
         steps, diverged = 0, False
         learning = time.perf_counter()
         try:
-            steps = fit(job.network, job.learn, job.config, validation=job.choose, device=device).step
+            steps = fit(job.model, job.learn, job.config, validation=job.choose, device=device).step
         except DivergedError:
             diverged = True
         learning = time.perf_counter() - learning
         settle(job.network)
-    truth = job.labels.index(job.score.labels or [])
-    most = int(np.bincount(job.learn.labels).argmax())
-    logits = torch_logits(job.network, job.tokenizer)
-    answers = np.full(len(truth), most) if diverged else logits(job.score.texts).argmax(1)
-    right = answers == truth
+    right, lengths, scores = (_named if rows.by == "hidden" else _labelled)(job, diverged)
     return Run(
         arm=arm.id, name=arm.name, config=to_dict(job.config), repeat=unit.repeat, fold=unit.fold,
-        seed=job.config.seed, data=rows.digest,
-        accuracy=float(right.mean()), macro_f1=float(macro_f1(confusion(truth, answers, len(job.labels)))),
-        right=np.packbits(right).tobytes().hex(), lengths=[len(text.split()) for text in job.score.texts],
+        seed=job.config.seed, data=rows.digest, accuracy=float(right.mean()), **scores,
+        right=np.packbits(right).tobytes().hex(), lengths=lengths,
         parameters=sum(parameter.numel() for parameter in job.network.parameters()),
         memory_mb=memory_bytes(job.config, job.tokenizer.vocab_size, len(job.labels)) / 2**20,
         step_ms=1000 * learning / max(1, steps), seconds=time.perf_counter() - begun, diverged=diverged,
     )  # fmt: skip
 
 
+Scored = tuple[NDArray[np.bool_], list[int], dict[str, float]]  # what was right, of how many words each, and scores
+
+
+def _labelled(job: "_Job", diverged: bool) -> Scored:
+    truth = job.labels.index(job.score.labels or [])
+    most = int(np.bincount(job.examples.labels).argmax())
+    logits = torch_logits(job.network, job.tokenizer)
+    answers = np.full(len(truth), most) if diverged else logits(job.score.texts).argmax(1)
+    score = float(macro_f1(confusion(truth, answers, len(job.labels))))
+    return answers == truth, [len(text.split()) for text in job.score.texts], {"macro_f1": score}
+
+
+def _named(job: "_Job", diverged: bool) -> Scored:
+    assert isinstance(job.model, MaskedModel)
+    named = hidden.name(job.model, job.tokenizer, job.score.texts, job.config, job.config.seed)
+    loss = math.log(job.tokenizer.vocab_size) if diverged else float(named.losses.mean())
+    words = np.array([len(text.split()) for text in job.score.texts])
+    return named.right & (not diverged), words[named.text].tolist(), {"loss": loss}
+
+
 def seconds(arm: Arm, rows: Rows, seed: int, device: str = "cpu") -> float:
     """What one training takes at most, foreseen from a few steps; nothing is learned."""
     with _set_up(arm, rows.units(1)[0], rows, seed) as job:
-        return seconds_at_most(job.network, job.learn, job.config, device)
+        return seconds_at_most(job.model, job.learn, job.config, device)
 
 
 @dataclass(frozen=True)
@@ -73,8 +93,10 @@ class _Job:
     labels: Labels
     tokenizer: Tokenizer
     network: Network
-    learn: Examples
-    choose: Examples
+    model: nn.Module  # the network, or its encoder with a head for hidden words
+    examples: Examples
+    learn: Objective
+    choose: Examples | None
     score: Records
 
 
@@ -92,8 +114,13 @@ def _set_up(arm: Arm, unit: Unit, rows: Rows, seed: int) -> Iterator[_Job]:
         network = paired(config, tokenizer.vocab_size, len(labels))
         start.fill(network, tokenizer)
         share(network, tokenizer, config)
+        model, taught, held_out = network, examples[0], examples[1]
+        if rows.by == "hidden":
+            config = hidden.settled(config)
+            model, held_out = hidden.model_of(network, config, own + HEAD), None
+            taught = hidden.texts_of(examples[0].ids, config)
         torch.manual_seed(own + DROPOUT)
-        yield _Job(config, labels, tokenizer, network, examples[0], examples[1], score)
+        yield _Job(config, labels, tokenizer, network, model, examples[0], taught, held_out, score)
 
 
 def paired(config: Config, vocab_size: int, num_classes: int) -> Network:

@@ -1,5 +1,6 @@
 """What a pool of runs says: verdicts on the candidates, whether order matters, lengths, what more runs would see."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,10 @@ from .rows import Rows
 from .verdicts import Difference, difference, judge, power_table
 
 BUCKETS = 4
+SCORES = {
+    "labels": {"name": "macro-F1", "unit": "points"},
+    "hidden": {"name": "loss of hidden words", "unit": "hundredths of a nat"},
+}
 
 
 def report_of(
@@ -36,7 +41,7 @@ def report_of(
         "correlation": float(np.median(correlations)) if correlations else None, "seconds": seconds,
         "power": [{"units": units, "difference": one} for units, one in power], "lengths": lengths,
         "going_on": list(going_on), "runs": len(pool.runs), "data": rows.digest,
-        "learned_words": rows.learned_words,
+        "learned_words": rows.learned_words, "score": SCORES[rows.by],
     }  # fmt: skip
     name = rows.task if rows.records is None else rows.records.source
     return Report(f"compare: {name}", data, _body(data, rows))
@@ -45,8 +50,8 @@ def report_of(
 def _gap(ours: dict[tuple[int, int], Run], theirs: dict[tuple[int, int], Run], rows: Rows) -> Difference:
     units = sorted(set(ours) & set(theirs))
     fewest = min((len(ours[unit].lengths) for unit in units), default=1)
-    return difference([ours[unit].macro_f1 for unit in units], [theirs[unit].macro_f1 for unit in units],
-                      rows.overlap, 1 / fewest)  # fmt: skip
+    return difference([ours[unit].score for unit in units], [theirs[unit].score for unit in units],
+                      rows.overlap, 1 / fewest, math.inf if rows.by == "hidden" else 1.0)  # fmt: skip
 
 
 def _candidate(
@@ -56,7 +61,8 @@ def _candidate(
     found = list(runs.values())
     told: dict[str, Any] = {
         "name": arm.name, "id": arm.id, "units": len(found), "diverged": sum(run.diverged for run in found),
-        "macro_f1": float(np.mean([run.macro_f1 for run in found])) if found else None,
+        "score": float(np.mean([run.score for run in found])) if found else None,
+        "macro_f1": _mean([run.macro_f1 for run in found]), "loss": _mean([run.loss for run in found]),
         "accuracy": float(np.mean([run.accuracy for run in found])) if found else None,
         "step_ms": float(np.median([run.step_ms for run in found])) if found else None,
         "parameters": found[0].parameters if found else None, "memory_mb": found[0].memory_mb if found else None,
@@ -66,6 +72,10 @@ def _candidate(
     return told | {"difference": gaps[arm.name].to_dict()} | verdicts[arm.name]
 
 
+def _mean(values: Sequence[float | None]) -> float | None:
+    return None if not values or None in values else float(np.mean(np.array(values, float)))
+
+
 def _pick(
     arms: Sequence[Arm], runs: dict[str, dict[tuple[int, int], Run]], rows: Rows, margin: float
 ) -> tuple[str, str]:
@@ -73,7 +83,7 @@ def _pick(
     longest = max(len(found) for found in runs.values())
     able = [arm.name for arm in arms if len(runs[arm.name]) == longest]
     shared = sorted(set.intersection(*(set(runs[name]) for name in able)))
-    mean = {name: float(np.mean([runs[name][unit].macro_f1 for unit in shared])) for name in able}
+    mean = {name: float(np.mean([runs[name][unit].score for unit in shared])) for name in able}
     cost = {name: float(np.median([run.step_ms for run in runs[name].values()])) for name in able}
     best = max(able, key=lambda name: mean[name])
     to_best = {name: _gap(runs[name], runs[best], rows) for name in able if name != best}
@@ -81,12 +91,10 @@ def _pick(
     close = [name for name in to_best if judged[name]["verdict"] == "equivalent" and cost[name] < cost[best]]
     pick = min([*close, best], key=lambda name: cost[name])
     if pick != best:
-        return (
-            pick,
-            f"at most {100 * margin:g} points behind {best}, {percent(1 - cost[pick] / cost[best])} cheaper a step",
-        )
-    behind = [name for name in to_best if judged[name]["verdict"] == "UNDECIDED"]
-    open_ones = f"; UNDECIDED beside {', '.join(behind)}" if behind else ""
+        behind = f"at most {100 * margin:g} {SCORES[rows.by]['unit']} behind {best}"
+        return pick, f"{behind}, {percent(1 - cost[pick] / cost[best])} cheaper a step"
+    undecided = [name for name in to_best if judged[name]["verdict"] == "UNDECIDED"]
+    open_ones = f"; UNDECIDED beside {', '.join(undecided)}" if undecided else ""
     return pick, f"the best mean of {len(able)} on {longest} units{open_ones}"
 
 
@@ -103,7 +111,7 @@ def _order(
     if len(units) < 2 * 3:
         return {"verdict": "UNDECIDED", "says": "does order matter? Too few units to say"}
     choosing, holding = units[::2], units[1::2]
-    best = max(others, key=lambda arm: np.mean([runs[arm.name][unit].macro_f1 for unit in choosing]))
+    best = max(others, key=lambda arm: np.mean([runs[arm.name][unit].score for unit in choosing]))
     gap = _gap({unit: runs[best.name][unit] for unit in holding}, runs[plain.name], rows)
     judged = judge({best.name: gap}, margin, rows.overlap)[best.name]
     states = {"better": "TRUE", "equivalent": "FALSE", "worse": "FALSE", "UNDECIDED": "UNDECIDED"}
@@ -149,41 +157,43 @@ def _bits(run: Run) -> np.ndarray:
 
 
 def points(one: dict[str, Any]) -> str:
-    """A difference of shares in points, with its interval."""
+    """A difference in points or hundredths of a nat, with its interval."""
     return f"{100 * one['value']:+.1f} [{100 * one['low']:+.1f}, {100 * one['high']:+.1f}]"
 
 
+def _row(one: dict[str, Any]) -> list[Any]:
+    verdict, more = one["verdict"], one.get("more_units")
+    if verdict == "UNDECIDED":
+        verdict += f" ({more} more units)" if more is not None else " (more units would not tell)"
+    if not one["units"]:
+        return [one["name"], "-", "-", verdict, "-", "-", "-", 0]
+    score = percent(one["macro_f1"]) if one["loss"] is None else f"{one['loss']:.3f}"
+    gap = "" if one["difference"] is None else points(one["difference"])
+    return [one["name"], score, gap, verdict, f"{one['step_ms']:.1f}", f"{one['parameters']:,}",
+            f"{one['memory_mb']:,.0f}", one["units"]]  # fmt: skip
+
+
 def _body(data: dict[str, Any], rows: Rows) -> list[Table | str]:
-    table = []
-    for one in sorted(data["candidates"], key=lambda one: -(one["macro_f1"] or 0)):
-        more = one.get("more_units")
-        verdict = one["verdict"]
-        if verdict == "UNDECIDED":
-            verdict += f" ({more} more units)" if more is not None else " (more units would not tell)"
-        table.append([
-            one["name"], percent(one["macro_f1"]), "" if one["difference"] is None else points(one["difference"]),
-            verdict, f"{one['step_ms']:.1f}" if one["step_ms"] is not None else "-", f"{one['parameters'] or 0:,}",
-            f"{one['memory_mb'] or 0:,.0f}",
-            one["units"],
-        ])  # fmt: skip
+    table = [_row(one) for one in sorted(data["candidates"], key=lambda one: -(one["score"] or 0))]
     what = "draws" if rows.records is None else f"folds ({rows.folds} a shuffle)"
-    margin = 100 * data["margin"]
+    margin, score = 100 * data["margin"], data["score"]
     correlation = "" if data["correlation"] is None else f"; pairs correlate by {data['correlation']:.2f}"
+    columns = ["candidate", score["name"], f"beside {data['baseline']}", "verdict", "ms/step", "parameters", "MiB"]
     parts: list[Table | str] = [
         f"recommended: {data['recommended']} ({data['why']})",
         *([data["order"]["says"]] if data["order"] else []),
         Table(
             "candidates",
-            ["candidate", "macro-F1", f"beside {data['baseline']}", "verdict", "ms/step", "parameters", "MiB", "units"],
+            [*columns, "units"],
             table,
-            f"points beside it; units are {what}; 95 % intervals"
+            f"{score['unit']}; units are {what}; 95 % intervals"
             f"{', corrected for rows that folds share' if rows.overlap else ''}; verdicts by Holm, equivalent "
             f"within ±{margin:g}{correlation}",
         ),
     ]  # fmt: skip
     if data["power"]:
         parts.append(Table(
-            "what so many units see", ["units", "smallest difference, points"],
+            "what so many units see", ["units", f"smallest difference, {score['unit']}"],
             [[one["units"], f"{100 * one['difference']:.1f}"] for one in data["power"]],
             "that four of five comparisons would find, at the spread seen here",
         ))  # fmt: skip

@@ -38,20 +38,20 @@ class Difference:
         return asdict(self)
 
 
-def difference(ours: ArrayLike, theirs: ArrayLike, overlap: float, row: float) -> Difference:
+def difference(ours: ArrayLike, theirs: ArrayLike, overlap: float, row: float, bound: float = 1.0) -> Difference:
     """`overlap` is scored rows a learned row where units share rows, 0 where not; `row` what one row is worth, below
-    whose half no spread is believed."""
+    whose half no spread is believed; `bound` what no difference exceeds."""
     a, b = np.asarray(ours, float), np.asarray(theirs, float)
     gaps, units = a - b, len(a)
     if units < 2:
-        return Difference(float(gaps.mean()) if units else math.nan, -1.0, 1.0, math.nan, math.nan, math.nan, units)
+        return Difference(float(gaps.mean()) if units else math.nan, -bound, bound, math.nan, math.nan, math.nan, units)
     sd = max(float(gaps.std(ddof=1)), row / 2)
     error = sd * math.sqrt(1 / units + overlap)
     half = float(stats.t.ppf(1 - LEVEL / 2, units - 1)) * error
     same = a.std() == 0 or b.std() == 0
     correlation = math.nan if same else float(np.corrcoef(a, b)[0, 1])
     mean = float(gaps.mean())
-    return Difference(mean, max(-1.0, mean - half), min(1.0, mean + half), sd, error, correlation, units)
+    return Difference(mean, max(-bound, mean - half), min(bound, mean + half), sd, error, correlation, units)
 
 
 def judge(found: Mapping[str, Difference], margin: float, overlap: float) -> dict[str, dict[str, Any]]:

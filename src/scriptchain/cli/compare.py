@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -53,7 +53,13 @@ def compare(
     baseline: Annotated[
         str | None, typer.Option(metavar="NAME", help="The candidate that others stand beside; by default the first.")
     ] = None,
-    margin: Annotated[float, typer.Option(min=0, max=100, help="Points of macro-F1 that are none to choose by.")] = 1.0,
+    by: Annotated[
+        Literal["labels", "hidden"],
+        typer.Option(help="Score labels by macro-F1, or hidden words by their loss, which sees smaller differences."),
+    ] = "labels",
+    margin: Annotated[
+        float, typer.Option(min=0, max=100, help="Points, or hundredths of a nat, that are none to choose by.")
+    ] = 1.0,
     repeats: Annotated[
         int, typer.Option(min=1, help="Shuffles of the rows, or draws of the task; without --budget.")
     ] = 2,
@@ -103,12 +109,12 @@ def compare(
         if data.removeprefix(GENERATED) not in NAMES:
             raise UsageError(f"DATA must be a file or one of {', '.join(GENERATED + name for name in NAMES)}, got "
                              f"{data[:80]!r}")  # fmt: skip
-        chosen = bench.Rows(task=data.removeprefix(GENERATED), seed=seed)
+        chosen = bench.Rows(task=data.removeprefix(GENERATED), seed=seed, by=by)
     else:
         records = read(
             data, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row
         )
-        chosen = bench.Rows(_some(records, rows, seed), folds=folds, seed=seed)
+        chosen = bench.Rows(_some(records, rows, seed), folds=folds, seed=seed, by=by)
     place = output or Path("runs") / f"compare-{Path(data.replace(':', '-')).stem or 'rows'}"
     _check(place, force, resume)
     plan = bench.Plan(
