@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class Rows:
     folds: int = FOLDS
     seed: int = 0
     by: str = "labels"  # or hidden words
+    _cut: dict[int, list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.records is None:
@@ -64,7 +65,10 @@ class Rows:
         """Rows to learn from, to choose the epoch by, and to score on; no text is in two of them."""
         if self.records is None:
             return self._drawn(unit)
-        learn, score = _cut(self.records, self.folds, self.seed + unit.repeat)[unit.fold]
+        shuffle = self.seed + unit.repeat
+        if shuffle not in self._cut:
+            self._cut[shuffle] = folds(self.records.texts, self.records.labels or [], self.folds, shuffle)
+        learn, score = self._cut[shuffle][unit.fold]
         rest = self.records.subset(learn)
         train, choose = split(rest.texts, rest.labels or [], (0.9, 0.1), seed=self.seed + unit.repeat)
         return rest.subset(train), rest.subset(choose), self.records.subset(score)
@@ -88,13 +92,3 @@ class Rows:
         told = [self.task, self.folds, self.seed, self.by]
         told += [] if self.records is None else [self.records.texts, self.records.labels]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-
-
-_kept: dict[tuple[int, int, int], list[tuple[np.ndarray, np.ndarray]]] = {}
-
-
-def _cut(records: Records, number: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    key = id(records), number, seed
-    if key not in _kept:
-        _kept[key] = folds(records.texts, records.labels or [], number, seed)
-    return _kept[key]
