@@ -121,6 +121,34 @@ def test_a_key_file_without_good_keys_is_refused(content, tiny_run, tmp_path, ca
     assert capsys.readouterr().err == f"error: {tmp_path}/none cannot be read (No such file or directory)\n"
 
 
+def test_h35_nothing_of_what_was_sent_is_kept(tiny_run):
+    """Twenty megabytes of requests, answered, refused and broken off; the hours are those of benchmarks/load.py."""
+
+    def asked(server, rounds):
+        for number in range(rounds):
+            text = f"good food {number} " + "x" * 1900
+            assert server.predict(*[text] * 64).status_code == 200
+            assert server.client.post("/v1/predict", json={"texts": [text], "nope": 1}).status_code == 422
+            assert server.client.get(f"/{number}").status_code == 404
+            with socket.create_connection(("127.0.0.1", server.port)) as one:
+                one.sendall(posted(json.dumps({"texts": [text] * 64}).encode())[:60_000])
+
+    def held(server):
+        process = Path(f"/proc/{server.process.pid}")
+        memory = int((process / "status").read_text().partition("VmRSS:")[2].split()[0]) / 1024
+        return memory, len(list((process / "fd").iterdir()))
+
+    with serving(tiny_run) as server:
+        asked(server, 25)
+        time.sleep(0.5)
+        memory, files = held(server)
+        asked(server, 110)
+        time.sleep(0.5)
+        later = held(server)
+    assert later[0] - memory < 8
+    assert later[1] <= files
+
+
 # --- what waits ----------------------------------------------------------------------------------------------
 
 
