@@ -19,7 +19,7 @@ from scriptchain.bench.single import paired, train
 from scriptchain.bench.told import report_of
 from scriptchain.config import make, replace
 from scriptchain.data.records import Records, read
-from scriptchain.errors import ModelError, ResourceError, UsageError
+from scriptchain.errors import DataError, ModelError, ResourceError, UsageError
 
 from ..positions.rows import ROWS, SMALL, rows
 from ..refusals import refusal
@@ -315,6 +315,23 @@ def test_lengths_are_told_apart_and_every_row_is_counted_once(tmp_path):
     assert report["candidates"][0]["units"] == 10
 
 
+def test_rows_of_more_words_are_scored_and_never_learned_from(tmp_path):
+    made = records(200)
+    long = [f"{text} {text}" if row % 3 == 0 else text for row, text in enumerate(made.texts)]
+    rows = Rows(Records(long, made.labels, made.lines, "made"), up_to=8)
+    for unit in rows.units(1):
+        learn, choose, score = rows.parts(unit)
+        assert {len(text.split()) for text in [*learn.texts, *choose.texts]} == {6}
+        assert {len(text.split()) for text in score.texts} == {6, 12}
+    report = compare(rows, arms("none", "rope"), Pool(tmp_path, rows.digest), Plan("none", repeats=1))
+    assert report["learned_words"] == 8
+    assert report["lengths"]["buckets"] == ["6", "12"]
+    assert "learned from up to 8 words" in report.to_markdown()
+    with pytest.raises(DataError) as error:
+        Rows(Records(["a b c", "a"] * 30, ["x", "y"] * 30, list(range(60)), "made"), up_to=2)
+    assert str(error.value) == ("--learn-up-to must leave every class rows to learn from, got none of 'x' with 2 words")
+
+
 def test_lengths_beyond_those_learned_are_told_apart(tmp_path):
     rows = Rows(task="even_pairs")
     learn, _, score = rows.parts(Unit(0, 0))
@@ -389,6 +406,8 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, monkeypatch):
         2, "depth must be a number of layers, got 'x'; hint: --vary depth=2,4,8")  # fmt: skip
     assert refused("emotions", "--baseline", "shaw") == (
         2, "--baseline must be one of the candidates, got 'shaw'; hint: --baseline 'none'")  # fmt: skip
+    assert refused("task:roles", "--learn-up-to", 3) == (
+        2, "--learn-up-to must come with rows, got a generated task, which has lengths of its own")  # fmt: skip
     code, message = refused("task:chess")
     assert (code, message[:46]) == (2, "DATA must be a file or one of task:roles, task")
     assert message.endswith("task:counting, got 'task:chess'")
@@ -405,8 +424,6 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, monkeypatch):
 
 
 def test_rows_without_labels_are_refused():
-    from scriptchain.errors import DataError
-
     with pytest.raises(DataError) as error:
         Rows(replace_labels(records()))
     assert str(error.value) == "made must have labels to compare by; hint: --label-column NAME"

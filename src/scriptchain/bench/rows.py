@@ -10,6 +10,7 @@ from ..data import formal, tasks
 from ..data.records import Records
 from ..data.splits import folds, split
 from ..errors import DataError
+from ..report import shown
 
 FOLDS, FEWEST = 5, 40
 GENERATED = {"train": 2_000, "validation": 300, "test": 350}  # rows of a task in which order decides
@@ -28,7 +29,9 @@ class Unit:
 class Rows:
     """`records` cut into folds, another shuffle each repeat; or the generated `task`, drawn anew each repeat.
 
-    *Raises*: DataError for rows without labels, or fewer than 40.
+    With `up_to`, rows of more words are scored and never learned from.
+
+    *Raises*: DataError for rows without labels, fewer than 40, or a class that has no row of `up_to` words.
     """
 
     records: Records | None = None
@@ -36,6 +39,7 @@ class Rows:
     folds: int = FOLDS
     seed: int = 0
     by: str = "labels"  # or hidden words
+    up_to: int | None = None
     _cut: dict[int, list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -46,6 +50,15 @@ class Rows:
         if len(self.records) < max(FEWEST, self.folds):
             raise DataError(f"a comparison in {self.folds} folds needs at least {max(FEWEST, self.folds)} rows, got "
                             f"{len(self.records)}")  # fmt: skip
+        short = {
+            label for text, label in zip(self.records.texts, self.records.labels, strict=True) if self._short(text)
+        }
+        if missing := sorted(set(self.records.labels) - short):
+            raise DataError(f"--learn-up-to must leave every class rows to learn from, got none of "
+                            f"{shown(missing[0], 40)!r} with {self.up_to} words")  # fmt: skip
+
+    def _short(self, text: str) -> bool:
+        return self.up_to is None or len(text.split()) <= self.up_to
 
     @property
     def overlap(self) -> float:
@@ -69,7 +82,7 @@ class Rows:
         if shuffle not in self._cut:
             self._cut[shuffle] = folds(self.records.texts, self.records.labels or [], self.folds, shuffle)
         learn, score = self._cut[shuffle][unit.fold]
-        rest = self.records.subset(learn)
+        rest = self.records.subset([row for row in learn if self._short(self.records.texts[row])])
         train, choose = split(rest.texts, rest.labels or [], (0.9, 0.1), seed=self.seed + unit.repeat)
         return rest.subset(train), rest.subset(choose), self.records.subset(score)
 
@@ -84,11 +97,11 @@ class Rows:
     @property
     def learned_words(self) -> int | None:
         """The longest texts that are learned from, where longer ones are scored too."""
-        return formal.LEARNED if self.task in formal.FORMAL else None
+        return formal.LEARNED if self.task in formal.FORMAL else self.up_to
 
     @property
     def digest(self) -> str:
         """What runs of the same rows have in common."""
-        told = [self.task, self.folds, self.seed, self.by]
+        told = [self.task, self.folds, self.seed, self.by, self.up_to]
         told += [] if self.records is None else [self.records.texts, self.records.labels]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]

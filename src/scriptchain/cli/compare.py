@@ -68,6 +68,10 @@ def compare(
         str | None, typer.Option(metavar="TIME", help="What it may take: 15m, 2h. The better half goes on, and on.")
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Take so many of the rows, drawn by the seed.")] = None,
+    learn_up_to: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="WORDS", help="Learn from rows of so many words; longer ones are scored."),
+    ] = None,
     preset: Annotated[str, typer.Option(help="What all candidates have in common; see `presets`.")] = "small",
     settings: Settings = None,
     workers: Annotated[
@@ -109,12 +113,14 @@ def compare(
         if data.removeprefix(GENERATED) not in NAMES:
             raise UsageError(f"DATA must be a file or one of {', '.join(GENERATED + name for name in NAMES)}, got "
                              f"{data[:80]!r}")  # fmt: skip
+        if learn_up_to is not None:
+            raise UsageError("--learn-up-to must come with rows, got a generated task, which has lengths of its own")
         chosen = bench.Rows(task=data.removeprefix(GENERATED), seed=seed, by=by)
     else:
         records = read(
             data, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row
         )
-        chosen = bench.Rows(_some(records, rows, seed), folds=folds, seed=seed, by=by)
+        chosen = bench.Rows(_some(records, rows, seed), folds=folds, seed=seed, by=by, up_to=learn_up_to)
     place = output or Path("runs") / f"compare-{Path(data.replace(':', '-')).stem or 'rows'}"
     _check(place, force, resume)
     plan = bench.Plan(
