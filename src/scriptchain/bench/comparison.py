@@ -69,9 +69,13 @@ def compare(rows: Rows, arms: Sequence[Arm], pool: Pool, plan: Plan, progress: P
         for run in run_all(_open(alive, units[:size], pool), rows, plan.seed, plan.workers, out_of_time):
             pool.add(run)
             left = len(list(_open(alive, units[:size], pool)))
-            progress(f"{run.name}, unit {run.repeat * rows.each + run.fold + 1}: {run.said}"
-                     f"{' (diverged)' if run.diverged else ''}; {left} left, about "
-                     f"{duration(left * _typical(alive, foreseen, pool) / plan.workers)}")  # fmt: skip
+            seconds = left * _typical(alive, foreseen, pool) / plan.workers
+            if plan.budget is not None:
+                seconds = min(seconds, max(0.0, plan.budget - spent()))
+            progress(
+                f"{run.name}, unit {run.repeat * rows.each + run.fold + 1}: {run.said}"
+                f"{' (diverged)' if run.diverged else ''}; {left} left, about {duration(seconds)}"
+            )
         if size >= len(units) or out_of_time():
             break
         alive = _better_half(alive, base, pool)
