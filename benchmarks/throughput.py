@@ -18,6 +18,7 @@ from machine import machine
 
 from scriptchain.config import Config
 from scriptchain.data.records import read
+from scriptchain.data.text import model_text
 from scriptchain.runtime.session import Session
 
 
@@ -28,11 +29,16 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--words", type=int, help="cut each text to that many words")
+    parser.add_argument("--tokens", type=int, help="cut each text to that many tokens of the first RUN")
     told = parser.parse_args()
     print(machine(), flush=True)
     texts = read(told.file, labels_required=False).texts[: told.texts]
     if told.words:
         texts = [" ".join(text.split()[: told.words]) for text in texts]
+    if told.tokens:
+        tokenizer = Session(told.runs[0], threads=1).bundle.tokenizer
+        ends = [tokenizer.offsets(text)[: told.tokens][-1][1] for text in texts]
+        texts = [model_text(text)[:end] for text, end in zip(texts, ends, strict=True)]
     ways: dict[str, Callable[[Sequence[str]], object]] = {}
     for run in told.runs:
         session = Session(run, threads=1)
