@@ -59,6 +59,9 @@ def test_two_units_decide_nothing():
     assert FEWEST == 3
     assert verdict([0.9, 0.8], [0.5, 0.4]) == "UNDECIDED"
     assert verdict([], []) == "UNDECIDED"
+    two = difference([0.9, 0.8], [0.5, 0.1], 0.25, ROW)
+    assert np.isnan(two.correlation)
+    assert judge({"one": two}, MARGIN, 0.25)["one"]["more_units"] == 1
     assert verdict([0.9, 0.8, 0.85], [0.5, 0.4, 0.45]) == "better"
 
 

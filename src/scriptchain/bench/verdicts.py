@@ -48,7 +48,7 @@ def difference(ours: ArrayLike, theirs: ArrayLike, overlap: float, row: float, b
     sd = max(float(gaps.std(ddof=1)), row / 2)
     error = sd * math.sqrt(1 / units + overlap)
     half = float(stats.t.ppf(1 - LEVEL / 2, units - 1)) * error
-    same = a.std() == 0 or b.std() == 0
+    same = units < FEWEST or a.std() == 0 or b.std() == 0  # two points lie on a line
     correlation = math.nan if same else float(np.corrcoef(a, b)[0, 1])
     mean = float(gaps.mean())
     return Difference(mean, max(-bound, mean - half), min(bound, mean + half), sd, error, correlation, units)
@@ -74,8 +74,11 @@ def judge(found: Mapping[str, Difference], margin: float, overlap: float) -> dic
 
 
 def units_needed(one: Difference, margin: float, overlap: float, candidates: int = 1) -> int | None:
-    """Units after which this difference, if it stays as it is, would be decided; None where 1,000 would not do."""
-    if not math.isfinite(one.sd):
+    """Units after which this difference, if it stays as it is, would be decided; None where 1,000 would not do.
+
+    Where there are fewer than any verdict needs, their number is all that can be said.
+    """
+    if one.units < FEWEST:
         return FEWEST
     units = np.arange(max(FEWEST, one.units + 1), MOST + 1)
     error = one.sd * np.sqrt(1 / units + overlap)
