@@ -105,7 +105,7 @@ class _Load:
             for body in bodies
         ]
         self.port, self.rate, self.number = port, rate, int(rate * seconds)
-        self.idle: list[_Connection] = []
+        self.idle: deque[_Connection] = deque()  # the longest idle first: none is closed for its silence
         self.waiting: deque[tuple[float, bytes]] = deque()
         self.latencies: list[float] = []
         self.statuses: Counter[int] = Counter()
@@ -131,7 +131,7 @@ class _Load:
 
     def send(self) -> None:
         while self.idle and self.waiting:
-            self.idle.pop().ask(*self.waiting.popleft())
+            self.idle.popleft().ask(*self.waiting.popleft())
 
     def answered(self, status: int, when: float) -> None:
         self.statuses[status] += 1
