@@ -98,7 +98,7 @@ def runs(
     folder = told.output / name
     folder.mkdir(parents=True, exist_ok=True)
     pool = Pool(folder, rows.digest)
-    open_ones = [(arm, unit) for unit in units for arm in arms if pool.get(arm.id, unit.repeat, unit.fold) is None]
+    open_ones = [(arm, unit) for unit in units for arm in arms if (unit.repeat, unit.fold) not in pool.of(arm.id)]
     for run in run_all(open_ones, rows, seed, told.workers if len(open_ones) > 4 else 1):
         pool.add(run)
     return {arm.name: {Unit(*key): run.macro_f1 for key, run in pool.of(arm.id).items()} for arm in arms}

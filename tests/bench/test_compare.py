@@ -228,6 +228,40 @@ def test_hidden_words_are_the_same_for_all_and_order_is_worth_something_there(tm
     assert Rows(some).digest != rows.digest
 
 
+def test_hidden_words_of_other_vocabularies_are_not_compared(tmp_path):
+    some = arms_of("small", ["none"], ["vocab_size=300,400"], settings=TINY)
+    rows = Rows(records(), by="hidden")
+    with pytest.raises(UsageError) as error:
+        compare(rows, some, Pool(tmp_path, rows.digest), Plan(some[0].name))
+    assert str(error.value) == (
+        "--by hidden must have candidates that cut texts alike, got several vocab_size; hint: --by labels"
+    )
+
+
+def test_a_budget_that_is_spent_trains_no_other_candidate_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(single, "seconds", lambda *_: 1.0)
+    candidates, pool = _pool(tmp_path, {"none": [0.5] * 9, "rope": [0.5] * 9}, {"none": 1.0, "rope": 1.0})
+    report = compare(Rows(task="roles"), candidates, pool, Plan("none", budget=18.0))
+    assert report["runs"] == 18  # nothing is left, and what is there is told
+    with pytest.raises(UsageError) as error:
+        compare(Rows(task="roles"), [*candidates, *arms("alibi", "none")[:1]], pool, Plan("none", budget=18.5))
+    assert str(error.value).startswith("--budget must be at least 19s for one run of each of 3 candidates, got 18.5s")
+
+
+def test_the_command_trains_on_one_thread_as_its_workers_do(tmp_path, monkeypatch):
+    threads, real = [], single.train
+    monkeypatch.setattr(single, "train", lambda *told: threads.append(torch.get_num_threads()) or real(*told))
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        settings = [part for one in TINY for part in ("--set", one)]
+        assert run(["compare", "emotions", "--positions", "none,rope", "--folds", "2", "--repeats", "1", "--workers",
+                    "1", "--quiet", "--output", str(tmp_path / "found"), *settings]) == 0  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    assert threads == [1] * 4
+
+
 def test_the_report_speaks_of_losses_where_hidden_words_are_scored(tmp_path):
     rows = Rows(records(), by="hidden")
     report = compare(rows, arms("none", "rope"), Pool(tmp_path, rows.digest), Plan("none", repeats=1))
@@ -302,7 +336,7 @@ def test_under_a_budget_fewer_candidates_get_more_units(tmp_path, monkeypatch):
     with pytest.raises(UsageError) as error:
         compare(rows, arms(*worth), Pool(tmp_path / "other", "d"), Plan("none", budget=2.0))
     assert str(error.value) == (
-        "--budget must be at least 4 s for one run of each of 4 candidates, got 2 s; "
+        "--budget must be at least 4s for one run of each of 4 candidates, got 2s; "
         "hint: fewer candidates, or --rows 1000"
     )
 
@@ -407,7 +441,8 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, monkeypatch):
     assert refused("emotions", "--baseline", "shaw") == (
         2, "--baseline must be one of the candidates, got 'shaw'; hint: --baseline 'none'")  # fmt: skip
     assert refused("task:roles", "--learn-up-to", 3) == (
-        2, "--learn-up-to must come with rows, got a generated task, which has lengths of its own")  # fmt: skip
+        2, "--rows and --learn-up-to must come with rows of yours, got a generated task")  # fmt: skip
+    assert refused("task:roles", "--rows", 300)[0] == 2
     code, message = refused("task:chess")
     assert (code, message[:46]) == (2, "DATA must be a file or one of task:roles, task")
     assert message.endswith("task:counting, got 'task:chess'")

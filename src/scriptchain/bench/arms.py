@@ -3,16 +3,17 @@
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import config as configs
 from ..config import Config
 from ..errors import ConfigError, UsageError
-from ..positions import names
 from ..training.estimate import refuse_what_cannot_fit
 
 MOST = 64
+FAMILIES = ("none", "learned", "sinusoidal", "rope", "alibi", "t5_bias")  # one of each, if nobody names any
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,7 @@ def arms_of(
         if not equals or not all(part.strip() for part in values.split(",")):
             raise UsageError(f"--vary must be KEY=VALUE,VALUE, got {one[:80]!r}", hint="--vary d_model=64,128")
         axes.append((key.strip(), [part.strip() for part in values.split(",")]))
-    number = 1
-    for _, values in axes:
-        number *= len(values)
+    number = math.prod(len(values) for _, values in axes)
     if not 2 <= number <= MOST:
         raise UsageError(f"candidates must be 2 to {MOST}, got {number}", hint="--positions learned,rope,alibi")
     arms = []
@@ -80,7 +79,8 @@ def baseline_of(arms: Sequence[Arm], name: str) -> Arm:
     return found[0]
 
 
-def default_positions() -> list[str]:
-    """One of each family, the cheapest first."""
-    known = ("none", "learned", "sinusoidal", "rope", "alibi", "t5_bias")
-    return [name for name in known if name in names()]
+def without_positions(config: Config) -> Config:
+    """The same in all but positions: what candidates that differ in these alone have in common."""
+    return configs.replace(
+        config, positions="none", positions_options={}, positions_shared=False, positions_reinjected=False
+    )

@@ -5,6 +5,7 @@ behind keeps the verdict that its units allow. Which runs stand in the pool is a
 stopped goes on from there.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,21 +43,25 @@ def compare(rows: Rows, arms: Sequence[Arm], pool: Pool, plan: Plan, progress: P
     """
     begun = time.perf_counter()
     base = baseline_of(arms, plan.baseline)
+    if rows.by == "hidden":
+        _check_tokens(arms)
     foreseen = _foreseen(rows, arms, pool, plan.seed)
-    once = sum(foreseen.values()) / plan.workers
+    before = sum(run.seconds for run in pool.runs) / plan.workers
+    once = sum(foreseen[arm.id] for arm in arms if not pool.of(arm.id)) / plan.workers
     units = rows.units(plan.repeats if plan.budget is None else MOST_REPEATS)
     if plan.budget is None:
         wanted = sum(foreseen[arm.id] for arm, _ in _open(arms, units, pool)) / plan.workers
         progress(f"{len(arms)} candidates on {len(units)} units: at most about {duration(wanted)}")
     else:
-        progress(f"{len(arms)} candidates within {duration(plan.budget)}; all of them once: at most {duration(once)}")
-        if plan.budget < once and not pool.runs:
+        progress(
+            f"{len(arms)} candidates within {duration(plan.budget)}; those without a run: at most {duration(once)}"
+        )
+        if once and plan.budget < before + once:
             raise UsageError(
-                f"--budget must be at least {duration(once)} for one run of each of {len(arms)} candidates, got "
-                f"{duration(plan.budget)}",
+                f"--budget must be at least {math.ceil(before + once)}s for one run of each of {len(arms)} candidates, "
+                f"got {plan.budget:g}s",
                 hint="fewer candidates, or --rows 1000",
             )
-    before = sum(run.seconds for run in pool.runs) / plan.workers
     alive, size = list(arms), len(units) if plan.budget is None else FEWEST
 
     def spent() -> float:
@@ -82,6 +87,14 @@ def compare(rows: Rows, arms: Sequence[Arm], pool: Pool, plan: Plan, progress: P
         size = min(2 * size, len(units))
         progress(f"goes on with {', '.join(arm.name for arm in alive)}")
     return report_of(rows, arms, base, pool, plan.margin, seconds=spent(), going_on=[arm.name for arm in alive])
+
+
+def _check_tokens(arms: Sequence[Arm]) -> None:
+    """Losses of other tokens are losses of other questions."""
+    for key in ("tokenizer", "lowercase", "vocab_size", "min_frequency", "max_seq_len", "starts_with_cls", "init"):
+        if any(getattr(arm.config, key) != getattr(arms[0].config, key) for arm in arms):
+            raise UsageError(f"--by hidden must have candidates that cut texts alike, got several {key}",
+                             hint="--by labels")  # fmt: skip
 
 
 def _open(arms: Sequence[Arm], units: Sequence[Unit], pool: Pool) -> Iterator[tuple[Arm, Unit]]:

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from ..config import Config, replace
+from ..config import Config
 from ..data.batches import pad
 from ..data.tokenizer import MASK, Tokenizer, special
 from ..model.pipeline import Network
-from ..training.masked import SHARE, MaskedModel, MaskedTexts
+from ..training.masked import SHARE, MaskedModel
 
 TOGETHER = 64  # texts
 
@@ -30,19 +30,10 @@ class Named:
     text: NDArray[np.int64]
 
 
-def settled(config: Config) -> Config:
-    """The same recipe without what belongs to labels: no epoch is chosen or averaged."""
-    return replace(config, patience=0, weight_average=0.0, layer_decay=1.0)
-
-
 def model_of(network: Network, config: Config, seed: int) -> MaskedModel:
     """The encoder with a head that starts the same, whatever the encoder drew."""
     torch.manual_seed(seed)
     return MaskedModel(network.encoder, config)
-
-
-def texts_of(ids: list[NDArray[np.int64]], config: Config) -> MaskedTexts:
-    return MaskedTexts(ids, len(special(config.tokenizer)))
 
 
 def name(model: MaskedModel, tokenizer: Tokenizer, texts: list[str], config: Config, seed: int) -> Named:

@@ -76,9 +76,6 @@ class Pool:
             raise ResourceError(f"{self.file} cannot be written ({error.strerror})") from None
         self.runs.append(run)
 
-    def get(self, arm: str, repeat: int, fold: int) -> Run | None:
-        return next((run for run in self.runs if (run.arm, run.repeat, run.fold) == (arm, repeat, fold)), None)
-
     def of(self, arm: str) -> dict[tuple[int, int], Run]:
         """An arm's runs by their unit."""
         return {(run.repeat, run.fold): run for run in self.runs if run.arm == arm}

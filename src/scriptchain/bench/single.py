@@ -25,13 +25,13 @@ from ..model.pipeline import Network, torch_logits
 from ..scoring.metrics import confusion, macro_f1
 from ..training.estimate import memory_bytes
 from ..training.loop import Examples, Objective, fit, seconds_at_most
-from ..training.masked import MaskedModel
+from ..training.masked import MaskedModel, masked_texts, without_labels
 from ..training.ngrams import settle, share
 from ..training.rows import examples_of
 from ..training.seed import seeded
 from ..training.start import start_of
 from . import hidden
-from .arms import Arm
+from .arms import Arm, without_positions
 from .pool import Run
 from .rows import Rows, Unit
 
@@ -53,7 +53,7 @@ def train(arm: Arm, unit: Unit, rows: Rows, seed: int, device: str = "cpu") -> R
     right, lengths, scores = (_named if rows.by == "hidden" else _labelled)(job, diverged)
     return Run(
         arm=arm.id, name=arm.name, config=to_dict(job.config), repeat=unit.repeat, fold=unit.fold,
-        seed=job.config.seed, data=rows.digest, accuracy=float(right.mean()), **scores,
+        seed=job.config.seed, data=rows.digest, accuracy=float(right.sum()) / max(1, len(right)), **scores,
         right=np.packbits(right).tobytes().hex(), lengths=lengths,
         parameters=sum(parameter.numel() for parameter in job.network.parameters()),
         memory_mb=memory_bytes(job.config, job.tokenizer.vocab_size, len(job.labels)) / 2**20,
@@ -76,9 +76,14 @@ def _labelled(job: "_Job", diverged: bool) -> Scored:
 def _named(job: "_Job", diverged: bool) -> Scored:
     assert isinstance(job.model, MaskedModel)
     named = hidden.name(job.model, job.tokenizer, job.score.texts, job.config, job.config.seed)
-    loss = math.log(job.tokenizer.vocab_size) if diverged else float(named.losses.mean())
+    loss = math.log(job.tokenizer.vocab_size) if diverged else float(named.losses.sum()) / max(1, len(named.losses))
     words = np.array([len(text.split()) for text in job.score.texts])
     return named.right & (not diverged), words[named.text].tolist(), {"loss": loss}
+
+
+def one_thread() -> None:
+    """What is trained is the same in this process and in several, whose threads would fight for the cores."""
+    torch.set_num_threads(1)
 
 
 def seconds(arm: Arm, rows: Rows, seed: int, device: str = "cpu") -> float:
@@ -118,18 +123,17 @@ def _set_up(arm: Arm, unit: Unit, rows: Rows, seed: int) -> Iterator[_Job]:
         share(network, tokenizer, config)
         model, taught, held_out = network, examples[0], examples[1]
         if rows.by == "hidden":
-            config = hidden.settled(config)
+            config = without_labels(config, config.epochs)
             model, held_out = hidden.model_of(network, config, own + HEAD), None
-            taught = hidden.texts_of(examples[0].ids, config)
+            taught = masked_texts(examples[0].ids, config)
         torch.manual_seed(own + DROPOUT)
         yield _Job(config, labels, tokenizer, network, model, examples[0], taught, held_out, score)
 
 
 def paired(config: Config, vocab_size: int, num_classes: int) -> Network:
     """The network, with the weights of the same one without positions wherever both have them."""
-    plain = replace(config, positions="none", positions_options={}, positions_shared=False, positions_reinjected=False)
     with seeded(config.seed):
-        shared = Network(plain, vocab_size, num_classes).state_dict()
+        shared = Network(without_positions(config), vocab_size, num_classes).state_dict()
     with seeded(config.seed):
         network = Network(config, vocab_size, num_classes)
     with torch.no_grad():

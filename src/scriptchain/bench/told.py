@@ -8,10 +8,10 @@ import numpy as np
 
 from ..report import Report, Table, duration, percent
 from ..scoring.intervals import wilson
-from .arms import Arm
+from .arms import Arm, without_positions
 from .pool import Pool, Run
 from .rows import Rows
-from .verdicts import Difference, difference, judge, power_table
+from .verdicts import FEWEST, Difference, difference, judge, power_table
 
 BUCKETS = 4
 SCORES = {
@@ -34,7 +34,9 @@ def report_of(
     spreads = [one.sd for one in gaps.values() if np.isfinite(one.sd)]
     spread = float(np.median(spreads)) if spreads else float("nan")
     most = max(len(found) for found in runs.values())
-    power = power_table(spread, rows.overlap, [most, 2 * most, 4 * most, 8 * most]) if spreads and most > 2 else []
+    power = (
+        power_table(spread, rows.overlap, [most, 2 * most, 4 * most, 8 * most]) if spreads and most >= FEWEST else []
+    )
     lengths = _by_length(runs, rows)
     data: dict[str, Any] = {
         "baseline": base.name, "margin": margin, "candidates": told, "recommended": pick, "why": why, "order": order,
@@ -104,12 +106,18 @@ def _order(
     """Does word order matter: the best that has positions beside `none`, chosen on one half of the units and held
     against it on the other, so that the luckiest of many proves nothing."""
     plain = next((arm for arm in arms if arm.config.positions == "none"), None)
-    others = [arm for arm in arms if plain is not None and _is_but_for_positions(arm, plain)]
+    others = [arm for arm in arms if plain is not None and arm is not plain
+              and without_positions(arm.config) == without_positions(plain.config)]  # fmt: skip
     if plain is None or not others:
         return None
     units = sorted(set.intersection(*(set(runs[arm.name]) for arm in (plain, *others))))
-    if len(units) < 2 * 3:
-        return {"verdict": "UNDECIDED", "says": "does order matter? Too few units to say"}
+    if len(units) < 2 * FEWEST:
+        return {
+            "verdict": "UNDECIDED",
+            "best": None,
+            "difference": None,
+            "says": "does order matter? Too few units to say",
+        }
     choosing, holding = units[::2], units[1::2]
     best = max(others, key=lambda arm: np.mean([runs[arm.name][unit].score for unit in choosing]))
     gap = _gap({unit: runs[best.name][unit] for unit in holding}, runs[plain.name], rows)
@@ -118,13 +126,6 @@ def _order(
     verdict = states[judged["verdict"]]
     return {"verdict": verdict, "best": best.name, "difference": gap.to_dict(),
             "says": f"order matters: {verdict}; {best.name} beside none {points(gap.to_dict())}"}  # fmt: skip
-
-
-def _is_but_for_positions(arm: Arm, plain: Arm) -> bool:
-    from ..config import replace
-
-    same = {"positions": "none", "positions_options": {}, "positions_shared": False, "positions_reinjected": False}
-    return arm is not plain and replace(arm.config, **same) == replace(plain.config, **same)
 
 
 def _by_length(runs: dict[str, dict[tuple[int, int], Run]], rows: Rows) -> dict[str, Any]:

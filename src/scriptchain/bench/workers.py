@@ -56,9 +56,9 @@ def run_all(
 
 def _begin(rows: Rows) -> None:
     global _rows
-    import torch
+    from .single import one_thread
 
-    torch.set_num_threads(1)
+    one_thread()
     _rows = rows
 
 

@@ -95,7 +95,7 @@ def compare(
     """Train candidates side by side on the same rows, and say which are better, worse, equivalent or not decided."""
     try:
         from .. import bench
-        from ..bench import single  # noqa: F401 - what it needs is missed now or not at all
+        from ..bench import single
         from ..bench.pictures import CAPTIONS, draw
         from ..export.page import render
     except ModuleNotFoundError as error:
@@ -107,20 +107,21 @@ def compare(
             sys.stderr.flush()
 
     named = [] if positions is None else [name.strip() for name in positions.split(",")]
-    arms = bench.arms_of(preset, named or ([] if vary else bench.default_positions()), vary or [], settings or [])
+    arms = bench.arms_of(preset, named or ([] if vary else bench.FAMILIES), vary or [], settings or [])
     base = bench.baseline_of(arms, baseline or arms[0].name)
     if data.startswith(GENERATED):
         if data.removeprefix(GENERATED) not in NAMES:
             raise UsageError(f"DATA must be a file or one of {', '.join(GENERATED + name for name in NAMES)}, got "
                              f"{data[:80]!r}")  # fmt: skip
-        if learn_up_to is not None:
-            raise UsageError("--learn-up-to must come with rows, got a generated task, which has lengths of its own")
+        if rows is not None or learn_up_to is not None:
+            raise UsageError("--rows and --learn-up-to must come with rows of yours, got a generated task")
         chosen = bench.Rows(task=data.removeprefix(GENERATED), seed=seed, by=by)
     else:
         records = read(
             data, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row
         )
         chosen = bench.Rows(_some(records, rows, seed), folds=folds, seed=seed, by=by, up_to=learn_up_to)
+    single.one_thread()
     place = output or Path("runs") / f"compare-{Path(data.replace(':', '-')).stem or 'rows'}"
     _check(place, force, resume)
     plan = bench.Plan(

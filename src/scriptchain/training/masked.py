@@ -59,9 +59,18 @@ class MaskedTexts:
         return cross_entropy(logits, ids[hidden], reduction="sum") / count, right
 
 
+def masked_texts(ids: list[NDArray[np.int64]], config: Config) -> MaskedTexts:
+    """Texts of which any token may be hidden that is none of its tokenizer's own."""
+    return MaskedTexts(ids, len(special(config.tokenizer)))
+
+
+def without_labels(config: Config, epochs: int) -> Config:
+    """The same recipe without what belongs to labels: no epoch is chosen or averaged."""
+    return replace(config, epochs=epochs, patience=0, weight_average=0.0, layer_decay=1.0)
+
+
 def read_first(encoder: Encoder, tokenizer: Tokenizer, texts: Sequence[str], config: Config, **options: Any) -> Outcome:
     """Trains the encoder in place for `masked_epochs`; `options` as those of `loop.fit`, which this is but for the
     head, that goes, and for what belongs to labels: no epoch is kept or averaged."""
-    settled = replace(config, epochs=config.masked_epochs, patience=0, weight_average=0.0, layer_decay=1.0)
-    data = MaskedTexts(tokenizer.encode(texts).ids, len(special(config.tokenizer)))
-    return fit(MaskedModel(encoder, config), data, settled, **options)
+    data = masked_texts(tokenizer.encode(texts).ids, config)
+    return fit(MaskedModel(encoder, config), data, without_labels(config, config.masked_epochs), **options)
