@@ -1,7 +1,7 @@
 """Generated tasks of formal languages: what decides is known, and texts can be longer than those learned from.
 
 Texts of 6 to 20 words teach, texts of up to 40 are scored, so that accuracy by length shows what an encoding makes of
-places that it never saw. `parity` is a control that no encoder without recurrence is known to solve beyond its lengths.
+places that it never saw. `parity` is a control, which no encoding of the first paper below learned.
 *Source*: the first five as in arXiv 2305.16843; flip-flop arXiv 2306.00946; indexing arXiv 2509.10534.
 """
 
