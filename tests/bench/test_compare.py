@@ -381,15 +381,6 @@ def test_lengths_beyond_those_learned_are_told_apart(tmp_path):
     assert [one["value"] for one in report["lengths"]["accuracy"]["rope"]] == [1.0, 1.0, 0.0, 0.0]
 
 
-@pytest.mark.slow
-def test_planted_order_is_found_and_a_bag_of_words_is_equivalent(tmp_path):
-    learn = [*TINY[:-2], "epochs=6", "vocab_size=300"]
-    rows = Rows(task="roles")
-    found = compare(rows, arms_of("small", ["none", "learned"], settings=learn), Pool(tmp_path, rows.digest),
-                    Plan("none", repeats=6))  # fmt: skip
-    assert found["order"]["verdict"] == "TRUE"
-
-
 # --- commands -----------------------------------------------------------------------------------------------
 
 
