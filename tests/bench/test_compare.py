@@ -432,8 +432,7 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, monkeypatch):
     assert refused("emotions", "--baseline", "shaw") == (
         2, "--baseline must be one of the candidates, got 'shaw'; hint: --baseline 'none'")  # fmt: skip
     assert refused("task:roles", "--learn-up-to", 3) == (
-        2, "--rows and --learn-up-to must come with rows of yours, got a generated task")  # fmt: skip
-    assert refused("task:roles", "--rows", 300)[0] == 2
+        2, "--learn-up-to must come with rows of yours, got a generated task")  # fmt: skip
     code, message = refused("task:chess")
     assert (code, message[:46]) == (2, "DATA must be a file or one of task:roles, task")
     assert message.endswith("task:counting, got 'task:chess'")

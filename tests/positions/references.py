@@ -176,6 +176,24 @@ class Fourier(Reference):
         return added
 
 
+class Persistent(Reference):
+    """w + mlp(w) at the tokens' scale, w the sines of all angles and then their cosines."""
+
+    def embed(self, x_LD: Array, t: Array) -> Array:
+        w = self.parameters
+        added = np.empty_like(x_LD)
+        for place, x in enumerate(t):
+            waves = [wave(x * frequency) for wave in (math.sin, math.cos) for frequency in w["frequency"]]
+            hidden = []
+            for weights, bias in zip(w["expand.weight"], w["expand.bias"], strict=True):
+                z = sum(a * b for a, b in zip(weights, waves, strict=True)) + bias
+                hidden.append(0.5 * z * (1 + math.erf(z / math.sqrt(2))))
+            for column, bias in enumerate(w["output.bias"]):
+                mixed = sum(a * b for a, b in zip(w["output.weight"][column], hidden, strict=True))
+                added[place, column] = x_LD[place, column] + waves[column] + mixed + bias
+        return added
+
+
 class Convolutional(Reference):
     """2102.10882, section 3.3, in one dimension: x[t] + sum over o of w[o] x[t + o], zero outside the text."""
 

@@ -121,6 +121,8 @@ ROWS = [
     Row("convolutional", references.Convolutional, {"mix": True}, direction_aware=True),
     Row("fourier", references.Fourier, **ABSOLUTE),
     Row("fourier", references.Fourier, {"base": 200.0, "std": 0.1}, **ABSOLUTE),
+    Row("persistent", references.Persistent, **ABSOLUTE),
+    Row("persistent", references.Persistent, {"base": 200.0, "hidden": 3}, **ABSOLUTE),
     Row("offset", references.Offset, order_aware=False),
     Row("grouped", references.Grouped, order_aware=False),
     Row("shape", references.Reference, order_aware=False),

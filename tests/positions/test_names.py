@@ -21,7 +21,8 @@ def check_facts(encoding: type[PositionalEncoding], name: str) -> None:
     """What tables, docs and the command line are generated from is there and is consistent."""
     assert encoding.__module__.rsplit(".", 1)[-1] == name, "the file's stem must be the name"
     arxiv = re.fullmatch(r"arXiv \d{4}\.\d{4,5}", encoding.source)
-    assert arxiv, f"source must be one arXiv id, got {encoding.source!r}"
+    ours = encoding.source == encoding.encoder_form == "ours"
+    assert arxiv or ours, f"source must be one arXiv id, or ours, got {encoding.source!r}"
     assert encoding.__doc__, "the class needs a docstring"
     assert encoding.source in encoding.__doc__, "the docstring must name the source"
     assert "__doc__" in vars(encoding), "the docstring must be its own"
@@ -149,6 +150,9 @@ BAD_OPTIONS = {
     "features without a size": (
         "fourier", {"std": 0.0}, "std must be a positive number, got 0.0; hint: positions_options.std=0.05",
     ),
+    "a learned function without units": (
+        "persistent", {"hidden": 0}, "hidden must be at least 1 unit, got 0; hint: positions_options.hidden=32",
+    ),
     "an unknown curve": ("kerple", {"kind": "linear"}, "kind must be log or power, got 'linear'"),
     "waves of one length": (
         "sinusoidal", {"base": 1}, "base must be a number greater than 1, got 1.0; hint: positions_options.base=10000",
@@ -171,6 +175,12 @@ def test_sinusoidal_needs_pairs():
     with pytest.raises(ConfigError) as error:
         build("sinusoidal", Size(7, 1, 1, 4), {})
     assert str(error.value) == "d_model must be even for sinusoidal positions, got 7"
+
+
+def test_learned_waves_need_pairs():
+    with pytest.raises(ConfigError) as error:
+        build("persistent", Size(7, 1, 1, 4), {})
+    assert str(error.value) == "d_model must be even for waves, a sine and a cosine each, got 7"
 
 
 class Spiral(PositionalEncoding):

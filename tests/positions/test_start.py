@@ -89,3 +89,10 @@ def test_fourier_starts_at_the_scale_it_is_told():
         with torch.no_grad():
             added = encoding.embed(torch.zeros(1, SIZE.max_seq_len, SIZE.d_model), p)
         assert added.std().item() == pytest.approx(std, rel=1e-4)
+
+
+def test_persistent_starts_as_sinusoidal_to_the_bit():
+    size = positions.Size(8, 2, 3, 40, embedding_std=0.05)
+    p, x = Positions.from_lengths(torch.tensor([40, 7])), draw(2, 40, 8)
+    ours, waves = (positions.build(name, size, {"base": 500.0}) for name in ("persistent", "sinusoidal"))
+    assert torch.equal(ours.embed(x, p), waves.embed(x, p))

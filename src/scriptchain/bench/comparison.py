@@ -33,6 +33,7 @@ class Plan:
     margin: float = 0.01
     workers: int = 1
     seed: int = 0
+    device: str = "cpu"
 
 
 def compare(rows: Rows, arms: Sequence[Arm], pool: Pool, plan: Plan, progress: Progress = lambda line: None) -> Report:
@@ -45,7 +46,7 @@ def compare(rows: Rows, arms: Sequence[Arm], pool: Pool, plan: Plan, progress: P
     base = baseline_of(arms, plan.baseline)
     if rows.by == "hidden":
         _check_tokens(arms)
-    foreseen = _foreseen(rows, arms, pool, plan.seed)
+    foreseen = _foreseen(rows, arms, pool, plan)
     before = sum(run.seconds for run in pool.runs) / plan.workers
     once = sum(foreseen[arm.id] for arm in arms if not pool.of(arm.id)) / plan.workers
     units = rows.units(plan.repeats if plan.budget is None else MOST_REPEATS)
@@ -71,7 +72,7 @@ def compare(rows: Rows, arms: Sequence[Arm], pool: Pool, plan: Plan, progress: P
         return plan.budget is not None and spent() + _typical(alive, foreseen, pool) > plan.budget
 
     while True:
-        for run in run_all(_open(alive, units[:size], pool), rows, plan.seed, plan.workers, out_of_time):
+        for run in run_all(_open(alive, units[:size], pool), rows, plan.seed, plan.workers, out_of_time, plan.device):
             pool.add(run)
             left = len(list(_open(alive, units[:size], pool)))
             seconds = left * _typical(alive, foreseen, pool) / plan.workers
@@ -103,12 +104,14 @@ def _open(arms: Sequence[Arm], units: Sequence[Unit], pool: Pool) -> Iterator[tu
     return ((arm, unit) for unit in units for arm in arms if (unit.repeat, unit.fold) not in known[arm.id])
 
 
-def _foreseen(rows: Rows, arms: Sequence[Arm], pool: Pool, seed: int) -> dict[str, float]:
+def _foreseen(rows: Rows, arms: Sequence[Arm], pool: Pool, plan: Plan) -> dict[str, float]:
     """Seconds that a run of each candidate takes: those of its runs, or at most what a few steps let expect."""
     from .single import seconds
 
     known = {arm.id: [run.seconds for run in pool.of(arm.id).values()] for arm in arms}
-    return {arm.id: _mean(known[arm.id]) if known[arm.id] else seconds(arm, rows, seed) for arm in arms}
+    return {
+        arm.id: _mean(known[arm.id]) if known[arm.id] else seconds(arm, rows, plan.seed, plan.device) for arm in arms
+    }
 
 
 def _typical(arms: Sequence[Arm], foreseen: dict[str, float], pool: Pool) -> float:

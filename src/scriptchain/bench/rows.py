@@ -27,7 +27,8 @@ class Unit:
 
 @dataclass(frozen=True)
 class Rows:
-    """`records` cut into folds, another shuffle each repeat; or the generated `task`, drawn anew each repeat.
+    """`records` cut into folds, another shuffle each repeat; or the generated `task`, drawn anew each repeat, with
+    `number` rows to learn from.
 
     With `up_to`, rows of more words are scored and never learned from.
 
@@ -40,6 +41,7 @@ class Rows:
     seed: int = 0
     by: str = "labels"  # or hidden words
     up_to: int | None = None
+    number: int | None = None
     _cut: dict[int, list[tuple[np.ndarray, np.ndarray]]] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -89,6 +91,7 @@ class Rows:
     def _drawn(self, unit: Unit) -> tuple[Records, Records, Records]:
         found = []
         made, sizes = (formal, FORMAL) if self.task in formal.FORMAL else (tasks, GENERATED)
+        sizes = sizes | ({} if self.number is None else {"train": self.number})
         for part, number in sizes.items():
             texts, labels = made.generate(self.task or "", part, number, seed=self.seed + unit.repeat)
             found.append(Records(texts, labels, list(range(1, len(texts) + 1)), f"{self.task} {part}"))
@@ -102,6 +105,6 @@ class Rows:
     @property
     def digest(self) -> str:
         """What runs of the same rows have in common."""
-        told = [self.task, self.folds, self.seed, self.by, self.up_to]
+        told = [self.task, self.folds, self.seed, self.by, self.up_to, self.number]
         told += [] if self.records is None else [self.records.texts, self.records.labels]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]

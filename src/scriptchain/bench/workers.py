@@ -16,7 +16,12 @@ _rows: Rows | None = None
 
 
 def run_all(
-    jobs: Iterable[Job], rows: Rows, seed: int, workers: int, stop: Callable[[], bool] = lambda: False
+    jobs: Iterable[Job],
+    rows: Rows,
+    seed: int,
+    workers: int,
+    stop: Callable[[], bool] = lambda: False,
+    device: str = "cpu",
 ) -> Iterator[Run]:
     """Each job's run, as they end; after `stop()` no other is begun.
 
@@ -29,7 +34,7 @@ def run_all(
         for arm, unit in waiting:
             if stop():
                 return
-            yield train(arm, unit, rows, seed)
+            yield train(arm, unit, rows, seed, device)
         return
     died = 0
     while waiting and not stop():
@@ -39,7 +44,7 @@ def run_all(
                 while (waiting and not stop()) or running:
                     while waiting and len(running) < workers and not stop():
                         arm, unit = waiting[0]
-                        running[executor.submit(_train, arm, unit, seed)] = waiting.pop(0)
+                        running[executor.submit(_train, arm, unit, seed, device)] = waiting.pop(0)
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         run = future.result()
                         del running[future]
@@ -62,8 +67,8 @@ def _begin(rows: Rows) -> None:
     _rows = rows
 
 
-def _train(arm: Arm, unit: Unit, seed: int) -> Run:
+def _train(arm: Arm, unit: Unit, seed: int, device: str) -> Run:
     from .single import train
 
     assert _rows is not None
-    return train(arm, unit, _rows, seed)
+    return train(arm, unit, _rows, seed, device)

@@ -14,6 +14,7 @@ from ..data.tasks import TASKS
 from ..errors import MissingExtraError, ResourceError, UsageError
 from .options import (
     SECONDS,
+    Device,
     Encoding,
     Force,
     Json,
@@ -67,7 +68,10 @@ def compare(
     budget: Annotated[
         str | None, typer.Option(metavar="TIME", help="What it may take: 15m, 2h. The better half goes on, and on.")
     ] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="Take so many of the rows, drawn by the seed.")] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1, help="Take so many of the rows, drawn by the seed; of a task, learn from so many."),
+    ] = None,
     learn_up_to: Annotated[
         int | None,
         typer.Option(min=1, metavar="WORDS", help="Learn from rows of so many words; longer ones are scored."),
@@ -77,6 +81,7 @@ def compare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Trainings at once, a process and a core each; by default one a core.")
     ] = None,
+    device: Device = "cpu",
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Runs, page and pictures; by default runs/compare-NAME.")
     ] = None,
@@ -113,9 +118,9 @@ def compare(
         if data.removeprefix(GENERATED) not in NAMES:
             raise UsageError(f"DATA must be a file or one of {', '.join(GENERATED + name for name in NAMES)}, got "
                              f"{data[:80]!r}")  # fmt: skip
-        if rows is not None or learn_up_to is not None:
-            raise UsageError("--rows and --learn-up-to must come with rows of yours, got a generated task")
-        chosen = bench.Rows(task=data.removeprefix(GENERATED), seed=seed, by=by)
+        if learn_up_to is not None:
+            raise UsageError("--learn-up-to must come with rows of yours, got a generated task")
+        chosen = bench.Rows(task=data.removeprefix(GENERATED), seed=seed, by=by, number=rows)
     else:
         records = read(
             data, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row
@@ -126,7 +131,7 @@ def compare(
     _check(place, force, resume)
     plan = bench.Plan(
         base.name, repeats, measured(budget, SECONDS, "--budget", "15m"), margin / 100,
-        workers or os.cpu_count() or 1, seed,
+        workers or os.cpu_count() or 1, seed, device,
     )  # fmt: skip
     with durable.locked(place / ".lock"):
         if force:

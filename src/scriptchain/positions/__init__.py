@@ -21,6 +21,7 @@ from .kerple import Kerple
 from .learned import Learned
 from .none import NoPositions
 from .offset import Offset
+from .persistent import Persistent
 from .pope import Pope
 from .randomized import Randomized
 from .rope import Rope
@@ -58,6 +59,7 @@ __all__ = [
     "Offset",
     "Once",
     "PerLayer",
+    "Persistent",
     "Pope",
     "PositionalEncoding",
     "Positions",

@@ -53,14 +53,15 @@ class Randomized(PositionalEncoding):
             length, width = p.length[:, :1], p.index.shape[1]
         if width > self.num_positions:
             raise UsageError(f"a text must have at most num_positions {self.num_positions} tokens, got {width}")
-        chosen = self._order(length)[:, :width]
+        chosen = self._chosen(length, width)
         beyond = torch.arange(width, device=length.device) >= length
         coordinate = chosen.masked_fill(beyond, self.num_positions).sort(dim=1).values
         return p.at(coordinate[p.segment, p.index])
 
-    def _order(self, length: Int[Tensor, "texts 1"]) -> Int[Tensor, "texts num_positions"]:
+    def _chosen(self, length: Int[Tensor, "texts 1"], width: int) -> Int[Tensor, "texts width"]:
+        """So many different coordinates for each text, in random order, of which a shorter one takes the first."""
         order = self.order
         assert isinstance(order, Tensor)
         if not self.training:
-            return order.expand(length.shape[0], -1)
-        return torch.rand(length.shape[0], self.num_positions).argsort(1).to(order.device)
+            return order[:width].expand(length.shape[0], -1)
+        return torch.rand(length.shape[0], self.num_positions).topk(width, dim=1).indices.to(order.device)
