@@ -1,6 +1,6 @@
 """Do orderings of the literature carry over to a small encoder: random coordinates, and PoPE beside RoPE.
 
-usage: python benchmarks/literature.py --output DIR [--device cpu] [--workers 2] [--only even_pairs|missing_duplicate|indexing]
+usage: python benchmarks/literature.py --output DIR [--device cpu] [--workers 2] [--only TASK]
 even_pairs and missing_duplicate as in arXiv 2305.16843: five layers, eight heads, d_model 64, dropout 0.1, batch 128,
 rate 1e-3; but 2,000 steps, texts of 6 to 20 words to learn from and of up to 40 to score. indexing as in arXiv
 2509.10534, in an encoder of three layers. Accuracy is told for lengths learned from and for those beyond, with a 95 %
