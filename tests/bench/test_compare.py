@@ -316,12 +316,21 @@ def test_the_better_half_goes_on_and_the_baseline_always(tmp_path):
     ]
 
 
+def test_a_task_teaches_with_as_many_rows_as_are_asked_for():
+    for task in ("roles", "even_pairs"):
+        some, more = Rows(task=task, number=30), Rows(task=task)
+        learn, choose, score = some.parts(Unit(0, 0))
+        assert len(learn) == 30 < len(more.parts(Unit(0, 0))[0])
+        assert (choose.texts, score.texts) == tuple(part.texts for part in more.parts(Unit(0, 0))[1:])
+        assert some.digest != more.digest
+
+
 def test_under_a_budget_fewer_candidates_get_more_units(tmp_path, monkeypatch):
     worth = {"none": 0.5, "rope": 0.8, "alibi": 0.6, "learned": 0.4}
     trained: list[tuple[str, int]] = []
     monkeypatch.setattr(comparison.time, "perf_counter", lambda: float(len(trained)))  # a second each
 
-    def train(arm, unit, rows, seed):
+    def train(arm, unit, rows, seed, device):
         trained.append((arm.name, unit.repeat))
         return _run(arm.id, unit.repeat, worth[arm.name] + 0.01 * (unit.repeat % 3))
 
@@ -433,6 +442,8 @@ def test_the_command_refuses_in_one_line(tmp_path, capsys, monkeypatch):
         2, "--baseline must be one of the candidates, got 'shaw'; hint: --baseline 'none'")  # fmt: skip
     assert refused("task:roles", "--learn-up-to", 3) == (
         2, "--learn-up-to must come with rows of yours, got a generated task")  # fmt: skip
+    assert refused("task:roles", "--device", "abacus") == (
+        2, "device must be one of auto, cpu, cuda, mps, got 'abacus'")  # fmt: skip
     code, message = refused("task:chess")
     assert (code, message[:46]) == (2, "DATA must be a file or one of task:roles, task")
     assert message.endswith("task:counting, got 'task:chess'")

@@ -103,6 +103,7 @@ def compare(
         from ..bench import single
         from ..bench.pictures import CAPTIONS, draw
         from ..export.page import render
+        from ..training.loop import accelerator_for
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"compare ({error.name})", "train") from None
 
@@ -127,6 +128,7 @@ def compare(
         )
         chosen = bench.Rows(_some(records, rows, seed), folds=folds, seed=seed, by=by, up_to=learn_up_to)
     single.one_thread()
+    accelerator_for(device, arms[0].config.precision)
     place = output or Path("runs") / f"compare-{Path(data.replace(':', '-')).stem or 'rows'}"
     _check(place, force, resume)
     plan = bench.Plan(
