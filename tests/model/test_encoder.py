@@ -218,7 +218,8 @@ def batch():
 def test_hooks_are_called_in_order_with_placed_coordinates(probe, batch):
     network_around(probe)(*batch)
     assert probe.calls == ["place", "embed", "bias", "rotate"]
-    assert all(torch.equal(p.coordinate, Positions.from_mask(batch[1]).coordinate + 100) for p in probe.seen)
+    placed = Positions.from_mask(batch[1]).coordinate[batch[1]] + 100
+    assert all(torch.equal(p.coordinate[p.valid], placed) for p in probe.seen)
 
 
 def test_the_encoder_asks_the_encoding_of_each_layer(probe, batch):
@@ -234,15 +235,15 @@ def test_cls_is_special(probe, batch):
     built = network_around(probe)
     built(ids, mask)
     for p in probe.seen:
-        assert torch.equal(p.special[mask], (ids == CLS)[mask])
-        assert int(p.special[mask].sum()) == 2
+        assert torch.equal(p.special[p.valid], (ids == CLS)[mask])
+        assert int(p.special[p.valid].sum()) == 2
 
 
 def test_special_of_a_packed_stream_is_what_was_given(probe):
     stream = torch.cat(texts(3, 2))
     p = Positions.from_packed(torch.tensor([0, 0, 0, 1, 1]), special=stream == CLS)
     network_around(probe).classify(stream, p)
-    assert all(seen.special.tolist() == [True, False, False, True, False] for seen in probe.seen)
+    assert all(p.special[p.valid].tolist() == [True, False, False, True, False] for p in probe.seen)
 
 
 class Told(PositionalEncoding):

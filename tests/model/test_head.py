@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scriptchain.config import make
-from scriptchain.model.head import AttentionPooling, ClsPooling, Head, MaxPooling, MeanPooling, unpack
+from scriptchain.model.head import AttentionPooling, ClsPooling, Head, MaxPooling, MeanPooling
 from scriptchain.positions import Positions
 
 from ..positions.rows import SMALL, difference, draw, perturbed
@@ -87,18 +87,6 @@ def test_half_precision_pools_without_overflow(dtype):
         pooled = pooling(x, valid)
         assert pooled.isfinite().all()
         assert pooled.dtype == dtype
-
-
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.booleans())
-@settings(deadline=None)
-def test_unpacking_is_padding_on_the_right(lengths, batched):
-    segment = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
-    x = draw(len(segment), WIDTH)
-    p = Positions.from_packed(segment[None] if batched else segment)
-    rows, valid = unpack(x[None] if batched else x, p)
-    assert valid.tolist() == [[place < length for place in range(max(lengths))] for length in lengths]
-    assert torch.equal(rows[valid], x)
-    assert rows[~valid].eq(0).all()
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "cls", "attention"])

@@ -112,20 +112,20 @@ def test_it_acts(changes):
         assert difference(plain(ids, mask), cured(ids, mask)) > 1e-3
 
 
-# Losses of three epochs on random texts, from before there was any remedy.
+# Losses of three epochs on random texts, computed as before there was any remedy, with all pads and PyTorch's kernels.
 BEFORE = {
-    "seed": [1.17993495, 1.19015059, 1.09053593],
-    "small": [1.53816154, 1.49153914, 1.32331855],
+    "seed": [1.13066666, 1.09690969, 1.07174764],
+    "small": [1.15341243, 0.86793188, 0.77097065],
 }
 
 
 @pytest.mark.parametrize("preset", BEFORE)
 def test_switched_off_the_remedies_change_nothing(preset):
-    shape = {"d_model": 32, "d_feedforward": 64, "epochs": 3, "batch_size": 8}
+    shape = {"d_model": 32, "d_feedforward": 64, "epochs": 3, "batch_size": 8, "dropout": 0.0}
     config = resolve(preset, overrides=shape)
     rng = np.random.default_rng(0)
     ids = [rng.integers(5, 60, rng.integers(2, config.max_seq_len)) for _ in range(40)]
     rows = Examples(ids, np.arange(40) % 3, np.ones(40, np.float32))
     with seeded(config.seed):
         history = fit(Network(config, 60, 3), rows, config, device="cpu", validation=rows).history
-    assert [record["loss"] for record in history] == pytest.approx(BEFORE[preset], rel=1e-4)
+    assert [record["loss"] for record in history] == pytest.approx(BEFORE[preset], rel=1e-6)

@@ -38,6 +38,8 @@ def choose(
         return "dense", "an export takes the fused kernel apart"
     if not readable(p.valid):
         return "fused", "compiled code cannot ask how long texts are"
+    if dropout and p.valid.device.type == "cpu" and p.valid.shape[-1] < SHORT:
+        return "dense", "with dropout every weight is formed, and the kernel's random numbers cost more than it saves"
     if bias is None and not dropout and not p.packed:
         return "fused", "without a bias the kernel forms nothing of L x L"
     if p.valid.shape[-1] < SHORT:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ..attention import attend
 from ..data.tokenizer import CLS
-from ..model.head import MeanPooling, unpack
+from ..model.head import MeanPooling
 from ..positions import Bias, Dense, PositionalEncoding, Positions, Size
 from .inputs import VOCAB, draw
 
@@ -132,7 +132,7 @@ class Probe(nn.Module):
 
     def classify(self, ids: Int[Tensor, "*T"], p: Positions) -> Float[Tensor, "texts C"]:
         y_TF = self.adapter.through(self.tokens[ids], p)
-        y_BLF, valid = unpack(y_TF, p) if p.packed else (y_TF, p.valid)
+        y_BLF, valid = (p.layout.pad(y_TF), p.layout.positions.valid) if p.packed else (y_TF, p.valid)
         pooled_BF = MeanPooling()(y_BLF, valid)
         width = pooled_BF.shape[-1]
         # Sines of whole numbers are as good as drawn, and need no generator, which no graph can hold.

@@ -45,8 +45,12 @@ class ScoreReader(TorchDispatchMode):
         logits, axis = args[0], args[1]
         if logits.dim() not in (3, 4) or axis not in (-1, logits.dim() - 1):
             return None
-        if logits.shape[-2:] != (self.length, self.length) or logits.shape[0] % self.texts:
+        if logits.shape[-2] != self.length or logits.shape[-1] < self.length or logits.shape[0] % self.texts:
             return None
+        # Keys of short texts may have been filled up to a register's width.
+        if not logits[..., self.length :].isneginf().all():
+            return None
+        logits, output = logits[..., : self.length], output[..., : self.length]
         # Some code folds texts and heads into one axis.
         shape = (self.texts, -1, self.length, self.length)
         return logits.detach().reshape(shape), output.detach().reshape(shape)

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from ..attention import attend
 from ..config import Config
 from ..positions import PositionalEncoding, Positions
+from ..positions._positions import readable
 from .damping import Damping
+from .dropout import Dropout
 from .residual import RESIDUALS
 from .trace import Trace
 
@@ -18,6 +20,8 @@ ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU}
 
 class SelfAttention(nn.Module):
     """Multi-head self-attention that calls the encoding's `bias` and `rotate` at every layer.
+
+    Of a stream the projections see real tokens alone; between them stands a padded batch, unless most of it were pads.
 
     With `qk_norm` a head's queries and keys are normed before, so that no projection can make the logits sharp.
     *Source*: arXiv 2010.04245, 2302.05442.
@@ -37,13 +41,18 @@ class SelfAttention(nn.Module):
     def forward(
         self, x_TD: Float[Tensor, "*T D"], p: Positions, encoding: PositionalEncoding, trace: Trace | None = None
     ) -> Float[Tensor, "*T D"]:
-        q_THE, k_THE, v_THE = self.project(x_TD).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        qkv_TD, layout, shape = self.project(x_TD), None, x_TD.shape
+        if p.packed and trace is None and readable(p.valid) and p.layout.worthwhile:
+            layout, p = p.layout, p.layout.positions
+            x_TD, qkv_TD = layout.pad(x_TD), layout.pad(qkv_TD)
+        q_THE, k_THE, v_THE = qkv_TD.unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
         q_THE, k_THE = self.query_norm(q_THE), self.key_norm(k_THE)
         bias = encoding.bias(x_TD, q_THE, k_THE, p)
         q_THE, k_THE = encoding.rotate(q_THE, k_THE, p)
         dropout = self.dropout if self.training else 0.0
         y_THE = attend(q_THE, k_THE, v_THE, p, scale=self.scale, bias=bias, dropout=dropout, trace=trace)
-        return self.output(y_THE.flatten(-2))
+        y_TD = y_THE.flatten(-2)
+        return self.output(y_TD if layout is None else layout.take(y_TD).view(shape))
 
 
 class FeedForward(nn.Module):
@@ -53,7 +62,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.expand = nn.Linear(config.d_model, config.d_feedforward)
         self.activation = ACTIVATIONS[config.activation]()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.output = nn.Linear(config.d_feedforward, config.d_model)
 
     def forward(self, x_TD: Float[Tensor, "*T D"]) -> Float[Tensor, "*T D"]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..config import Config
 from ..positions import Positions
+from .dropout import Dropout
 
 
 class Damping(nn.Module):
@@ -23,7 +24,7 @@ class Damping(nn.Module):
 
     def __init__(self, config: Config, layer: int):
         super().__init__()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.scale = config.num_layers**-0.5 if config.branch_scale == "inverse_sqrt_depth" else None
         gain = torch.full((config.d_model,), config.layer_scale) if config.layer_scale else None
         self.gain = None if gain is None else nn.Parameter(gain)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ..config import Config
 from ..positions import Positions, Size, stack
 from .block import Block
+from .dropout import Dropout
 from .reinjection import Reinjection, check_that_it_adds
 from .residual import RESIDUALS
 from .trace import Trace
@@ -26,7 +27,7 @@ class Encoder(nn.Module):
         self.tokens = nn.Embedding(vocab_size, config.d_model)
         self.encodings = stack(config.positions, size, config.positions_options, shared=config.positions_shared)
         self.stem_norm = nn.LayerNorm(config.d_model, config.norm_eps) if config.embedding_norm else nn.Identity()
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.ModuleList([Block(config, number) for number in range(config.num_layers)])
         if config.positions_reinjected:
             check_that_it_adds(self.encodings[0], config.positions)

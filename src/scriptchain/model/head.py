@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from ..config import Config
 from ..positions import Positions
 from .block import ACTIVATIONS
+from .dropout import Dropout
 
 
 class MeanPooling(nn.Module):
@@ -63,18 +64,10 @@ class Head(nn.Module):
         widths = [width, *config.head_layers]
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
-            layers += [nn.Linear(before, after), ACTIVATIONS[config.activation](), nn.Dropout(config.dropout)]
-        self.mlp = nn.Sequential(nn.Dropout(config.dropout), *layers, nn.Linear(widths[-1], num_classes))
+            layers += [nn.Linear(before, after), ACTIVATIONS[config.activation](), Dropout(config.dropout)]
+        self.mlp = nn.Sequential(Dropout(config.dropout), *layers, nn.Linear(widths[-1], num_classes))
 
     def forward(self, x_TE: Float[Tensor, "*T E"], p: Positions) -> Float[Tensor, "texts C"]:
-        x_BLE, valid = unpack(x_TE, p) if p.packed else (x_TE, p.valid)
-        return self.mlp(self.pooling(x_BLE, valid))
-
-
-def unpack(x_TD: Float[Tensor, "*T D"], p: Positions) -> tuple[Float[Tensor, "B L D"], Bool[Tensor, "B L"]]:
-    """A packed stream as a padded batch with one row a sequence, and its mask."""
-    x_ND, segment, index = x_TD.flatten(0, -2), p.segment.flatten(), p.index.flatten()
-    shape = (int(segment.max()) + 1, int(p.length.max()))
-    valid = torch.zeros(shape, dtype=torch.bool, device=x_ND.device)
-    valid[segment, index] = True
-    return x_ND.new_zeros(*shape, x_ND.shape[-1]).index_put((segment, index), x_ND), valid
+        if p.packed:
+            x_TE, p = p.layout.pad(x_TE), p.layout.positions
+        return self.mlp(self.pooling(x_TE, p.valid))

@@ -4,9 +4,10 @@ Shapes: `T` is `(B, L)` for a padded batch or `(N,)` for a packed stream of real
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Int, Num
+from jaxtyping import Bool, Int, Num, Shaped
 from torch import Tensor
 
 from ..errors import UsageError
@@ -96,9 +97,60 @@ class Positions:
             torch.zeros_like(valid) if special is None else special, packed=True, contiguous=True,
         )  # fmt: skip
 
+    def stream(self) -> "Positions":
+        """The real tokens of a padded batch, row behind row; each row must have one."""
+        real = self.valid.flatten().nonzero().squeeze(1)
+        index, segment, length, special, valid = (
+            t.flatten().index_select(0, real) for t in (self.index, self.segment, self.length, self.special, self.valid)
+        )
+        coordinate = index if self.coordinate is self.index else self.coordinate.flatten().index_select(0, real)
+        return Positions(coordinate, index, valid, segment, length, special, packed=True, contiguous=True)
+
+    @cached_property
+    def layout(self) -> "Layout":
+        """The padded batch that a stream could be; found once."""
+        segment, index = self.segment.flatten(), self.index.flatten()
+        width = int(self.length.max())
+        to_place = segment * width + index
+        first = (index == 0).nonzero()  # a text's pads are copies of its first token, so that all know their text
+        to_token = first.expand(-1, width).flatten()
+        to_token = to_token.index_copy(0, to_place, torch.arange(len(index), device=index.device))
+        valid = torch.zeros_like(to_token, dtype=torch.bool).index_fill(0, to_place, True).view(-1, width)
+
+        def padded(t: Shaped[Tensor, "*T"]) -> Shaped[Tensor, "B L"]:
+            return t.flatten().index_select(0, to_token).view(-1, width)
+
+        places = padded(self.index)
+        coordinate = places if self.coordinate is self.index else padded(self.coordinate)
+        special = padded(self.special) & valid
+        p = Positions(coordinate, places, valid, padded(self.segment), padded(self.length), special, contiguous=True)
+        return Layout(p, to_token, to_place)
+
     def at(self, coordinate: Num[Tensor, "*T"]) -> "Positions":
         """The same tokens at other coordinates: what a position policy returns."""
         return replace(self, coordinate=coordinate)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the tokens of a stream stand in a padded batch, whose positions these are."""
+
+    positions: Positions
+    to_token: Int[Tensor, "places"]
+    to_place: Int[Tensor, "N"]
+
+    @property
+    def worthwhile(self) -> bool:
+        """Whether a fair share of the places is real tokens."""
+        return len(self.to_token) <= 4 * len(self.to_place)
+
+    def pad(self, x_TD: Shaped[Tensor, "*T D"]) -> Shaped[Tensor, "B L D"]:
+        """What stands on pads is a copy of a real token's."""
+        rows = x_TD.flatten(0, -2).index_select(0, self.to_token)
+        return rows.view(*self.positions.index.shape, rows.shape[-1])
+
+    def take(self, x_BLD: Shaped[Tensor, "B L D"]) -> Shaped[Tensor, "N D"]:
+        return x_BLD.flatten(0, 1).index_select(0, self.to_place)
 
 
 def readable(x: Tensor) -> bool:

@@ -16,6 +16,7 @@ from ..config import Config
 from ..data import batches
 from ..data.tokenizer import CLS, MASK
 from ..errors import DivergedError, ResourceError, UsageError
+from ..model.pipeline import unpadded
 from ..report import Stream, duration
 from ..scoring.metrics import accuracy, confusion, macro_f1
 from .average import Average
@@ -47,7 +48,7 @@ class Examples:
         weights = torch.from_numpy(self.weights[batch.rows]).to(accelerator.device)
         if config.token_dropout:
             ids = hide_tokens(ids, mask, config.token_dropout)
-        with accelerator.autocast():
+        with accelerator.autocast(), unpadded():
             logits = network(ids, mask).float()
         target = labels
         if self.targets is not None:
@@ -247,7 +248,7 @@ def validate(network: nn.Module, data: Examples, stop: Callable[[], bool] = lamb
     # Sorted by length: padding is cheap, and the order of the rows does not matter to the scores.
     order = np.argsort([len(row) for row in data.ids], kind="stable")
     parts = []
-    with torch.inference_mode():
+    with torch.inference_mode(), unpadded():
         for start in range(0, len(order), 256):
             if stop():
                 raise _Stopped
