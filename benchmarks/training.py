@@ -1,8 +1,8 @@
 """Tokens a second in training: ours beside the study's loop, on a CPU or a GPU.
 
 usage: python benchmarks/training.py TEXTS.csv [--device cuda] [--rows 2000] [--rounds 5] [--batches 32,512]
-One epoch of `seed` with dropout 0.2 at max_seq_len 15 and 64, in turn with the study's `nn.TransformerEncoder`, everything
-padded; tokens that are no padding a second of CPU time, or of wall time on a GPU, medians.
+One epoch of `seed` with dropout 0.2 at max_seq_len 15 and 64, in turn with the study's `nn.TransformerEncoder`, with
+everything padded; tokens that are no padding a second of CPU time, or of wall time on a GPU, medians.
 """
 
 import argparse
@@ -28,6 +28,8 @@ from scriptchain.training.seed import seeded
 OURS: dict[str, dict[str, Any]] = {
     "as the preset": {},
     "sorted by length": {"sort_by_length": True},
+    "sorted, batch x 8": {"sort_by_length": True, "times": 8},
+    "sorted, batch x 8, bf16": {"sort_by_length": True, "times": 8, "precision": "bf16"},
 }
 
 
@@ -57,7 +59,8 @@ def main() -> None:
         for batch in map(int, told.batches.split(",")):
             ways = {"study": partial(study, ids, wanted, classes, tokenizer.vocab_size, length, batch, told.device)}
             for name, keys in OURS.items():
-                changed = {"batch_size": batch, **keys}
+                changed = {**keys, "batch_size": batch * keys.get("times", 1)}
+                changed.pop("times", None)
                 ways[name] = partial(ours, examples, classes, tokenizer.vocab_size, length, told.device, changed)
             found: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(told.rounds):
