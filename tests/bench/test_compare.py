@@ -288,6 +288,19 @@ def test_of_equivalent_ones_the_cheapest_is_recommended(tmp_path):
     assert wide["recommended"] == "rope"
 
 
+def test_who_had_one_turn_more_is_not_recommended_for_it(tmp_path):
+    scores = {"none": [0.5, 0.5, 0.9], "rope": [0.6, 0.6], "alibi": [0.55, 0.55, 0.9]}
+    candidates, pool = _pool(tmp_path, scores, dict.fromkeys(scores, 1.0))
+    report = report_of(Rows(task="roles"), candidates, candidates[0], pool, 0.001, seconds=1.0, going_on=list(scores))
+    assert report["recommended"] == "rope"
+    assert report["why"].startswith("the best mean of 3 on 2 units")
+    left = report_of(
+        Rows(task="roles"), candidates, candidates[0], pool, 0.001, seconds=1.0, going_on=["none", "alibi"]
+    )
+    assert left["recommended"] == "alibi"
+    assert left["why"].startswith("the best mean of 2 on 3 units")
+
+
 def test_where_none_is_as_good_order_does_not_matter(tmp_path):
     base = [0.7, 0.72, 0.69, 0.71, 0.73, 0.7, 0.7, 0.69]
     scores = {"none": base, "rope": [one + 0.001 * (-1) ** n for n, one in enumerate(base)]}

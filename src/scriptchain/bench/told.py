@@ -28,7 +28,8 @@ def report_of(
     gaps = {arm.name: _gap(runs[arm.name], runs[base.name], rows) for arm in arms if arm is not base}
     verdicts = judge(gaps, margin, rows.overlap)
     told = [_candidate(arm, base, runs[arm.name], gaps, verdicts) for arm in arms]
-    pick, why = _pick(arms, runs, rows, margin)
+    alive = [arm for arm in arms if arm.name in going_on] or arms
+    pick, why = _pick(alive, runs, rows, margin)
     order = _order(arms, runs, rows, margin)
     correlations = [one.correlation for one in gaps.values() if np.isfinite(one.correlation)]
     spreads = [one.sd for one in gaps.values() if np.isfinite(one.sd)]
@@ -81,9 +82,12 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _pick(
     arms: Sequence[Arm], runs: dict[str, dict[tuple[int, int], Run]], rows: Rows, margin: float
 ) -> tuple[str, str]:
-    """The cheapest a step of those that are shown to be no more than the margin behind the best."""
-    longest = max(len(found) for found in runs.values())
-    able = [arm.name for arm in arms if len(runs[arm.name]) == longest]
+    """The cheapest a step of those that are shown to be no more than the margin behind the best.
+
+    The best on units that all have: where time ended within a unit, those who had their turn would be judged by rows of
+    their own.
+    """
+    able = [arm.name for arm in arms if runs[arm.name]]
     shared = sorted(set.intersection(*(set(runs[name]) for name in able)))
     mean = {name: float(np.mean([runs[name][unit].score for unit in shared])) for name in able}
     cost = {name: float(np.median([run.step_ms for run in runs[name].values()])) for name in able}
@@ -97,7 +101,7 @@ def _pick(
         return pick, f"{behind}, {percent(1 - cost[pick] / cost[best])} cheaper a step"
     undecided = [name for name in to_best if judged[name]["verdict"] == "UNDECIDED"]
     open_ones = f"; UNDECIDED beside {', '.join(undecided)}" if undecided else ""
-    return pick, f"the best mean of {len(able)} on {longest} units{open_ones}"
+    return pick, f"the best mean of {len(able)} on {len(shared)} units{open_ones}"
 
 
 def _order(
