@@ -1,6 +1,6 @@
 """What `compare --budget 15m` picks, and what that costs beside the best: regret against an exhaustive grid.
 
-usage: python benchmarks/selector.py TEXTS.csv ... --output DIR [--tasks even_pairs,indexing] [--budget 900] [--workers 2]
+usage: python benchmarks/selector.py TEXTS.csv ... --output DIR [--tasks even_pairs,indexing] [--budget 900]
 Of each file 4,000 rows are taken. Eight encodings are compared under the budget, then all of them are trained on five
 other units (another shuffle in five folds, or five other draws), and the pick is scored by its mean there. Every run is
 kept in DIR and done once.
@@ -63,7 +63,10 @@ def compared(
         rows, repeats = bench.Rows(records.subset(some), folds=UNITS, seed=seed), 1
     folder.mkdir(parents=True, exist_ok=True)
     plan = bench.Plan("learned", repeats, budget, workers=told.workers, seed=seed)
-    progress = (lambda line: print(f"{folder.parent.name}: {line}", file=sys.stderr, flush=True))  # fmt: skip
+
+    def progress(line: str) -> None:
+        print(f"{folder.parent.name}: {line}", file=sys.stderr, flush=True)
+
     return bench.compare(rows, arms, bench.Pool(folder, rows.digest), plan, progress)
 
 
