@@ -38,7 +38,7 @@ class Network(nn.Module):
         self, ids: Int[Tensor, "B L"], mask: Bool[Tensor, "B L"], trace: Trace | None = None
     ) -> Float[Tensor, "B C"]:
         p = places(ids, mask)
-        if trace is None and _UNPADDED.get() and _has_needless_pads(mask):
+        if trace is None and _goes_unpadded(mask):
             return self.classify(ids[mask], p.stream())
         return self.classify(ids, p, trace)
 
@@ -58,9 +58,9 @@ def unpadded() -> Iterator[None]:
         _UNPADDED.reset(token)
 
 
-def _has_needless_pads(mask: Bool[Tensor, "B L"]) -> bool:
+def _goes_unpadded(mask: Bool[Tensor, "B L"]) -> bool:
     """Not on a device that would have to be waited for, nor where a text has no token at all."""
-    if mask.device.type != "cpu" or not readable(mask):
+    if not readable(mask) or mask.device.type != "cpu" or not _UNPADDED.get():
         return False
     shortest = int(mask.sum(1).min())
     return 0 < shortest < mask.shape[1]

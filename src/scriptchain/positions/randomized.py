@@ -58,7 +58,7 @@ class Randomized(PositionalEncoding):
         coordinate = chosen.masked_fill(beyond, self.num_positions).sort(dim=1).values
         return p.at(coordinate[p.segment, p.index])
 
-    def _chosen(self, length: Int[Tensor, "texts 1"], width: int) -> Int[Tensor, "texts width"]:
+    def _chosen(self, length: Int[Tensor, "texts 1"], width: int | torch.SymInt) -> Int[Tensor, "texts width"]:
         """So many different coordinates for each text, in random order, of which a shorter one takes the first."""
         order = self.order
         assert isinstance(order, Tensor)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from scriptchain.positions import Positions
 
-from .rows import draw
+from ..positions.rows import draw
 
 LENGTHS = st.lists(st.integers(1, 6), min_size=1, max_size=5)
 FIELDS = ("coordinate", "index", "valid", "segment", "length", "special")
