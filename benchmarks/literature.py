@@ -68,8 +68,7 @@ def table(task: str, arms: list[bench.Arm], pool: bench.Pool, learned: int) -> N
 def accuracies(run: Run, learned: int) -> tuple[float, float]:
     """In per cent, of texts no longer than those learned from and of longer ones."""
     words = np.array(run.lengths)
-    right = np.unpackbits(np.frombuffer(bytes.fromhex(run.right), np.uint8))[: len(words)].astype(float)
-    return 100 * right[words <= learned].mean(), 100 * right[words > learned].mean()
+    return 100 * run.correct[words <= learned].mean(), 100 * run.correct[words > learned].mean()
 
 
 if __name__ == "__main__":

@@ -147,13 +147,19 @@ class Cpb(ByDistance):
     """2111.09883, equation 4: a small network of sign(x) log(1 + |x|), here with GELU."""
 
     def logit(self, head: int, heads: int, delta: float) -> float:
-        w = self.parameters
-        far = math.copysign(math.log(1 + abs(delta)), delta)
-        total = w["output.bias"][head]
-        for unit in range(len(w["expand.bias"])):
-            z = w["expand.weight"][unit][0] * far + w["expand.bias"][unit]
-            total += w["output.weight"][head][unit] * 0.5 * z * (1 + math.erf(z / math.sqrt(2)))
-        return total
+        return mlp(self.parameters, [math.copysign(math.log(1 + abs(delta)), delta)])[head]
+
+
+def mlp(w: Any, inputs: list[float]) -> list[float]:
+    """One hidden layer of GELU units."""
+    hidden = []
+    for weights, bias in zip(w["expand.weight"], w["expand.bias"], strict=True):
+        z = sum(a * b for a, b in zip(weights, inputs, strict=True)) + bias
+        hidden.append(0.5 * z * (1 + math.erf(z / math.sqrt(2))))
+    return [
+        sum(a * b for a, b in zip(weights, hidden, strict=True)) + bias
+        for weights, bias in zip(w["output.weight"], w["output.bias"], strict=True)
+    ]
 
 
 class Fourier(Reference):
@@ -166,13 +172,7 @@ class Fourier(Reference):
             angles = [x * frequency for frequency in w["frequency"]]
             waves = [math.cos(a) for a in angles] + [math.sin(a) for a in angles]
             waves = [wave / math.sqrt(len(angles)) for wave in waves]
-            hidden = []
-            for weights, bias in zip(w["expand.weight"], w["expand.bias"], strict=True):
-                z = sum(a * b for a, b in zip(weights, waves, strict=True)) + bias
-                hidden.append(0.5 * z * (1 + math.erf(z / math.sqrt(2))))
-            for column, bias in enumerate(w["output.bias"]):
-                mixed = sum(a * b for a, b in zip(w["output.weight"][column], hidden, strict=True))
-                added[place, column] = x_LD[place, column] + mixed + bias
+            added[place] = x_LD[place] + mlp(w, waves)
         return added
 
 
@@ -184,13 +184,7 @@ class Persistent(Reference):
         added = np.empty_like(x_LD)
         for place, x in enumerate(t):
             waves = [wave(x * frequency) for wave in (math.sin, math.cos) for frequency in w["frequency"]]
-            hidden = []
-            for weights, bias in zip(w["expand.weight"], w["expand.bias"], strict=True):
-                z = sum(a * b for a, b in zip(weights, waves, strict=True)) + bias
-                hidden.append(0.5 * z * (1 + math.erf(z / math.sqrt(2))))
-            for column, bias in enumerate(w["output.bias"]):
-                mixed = sum(a * b for a, b in zip(w["output.weight"][column], hidden, strict=True))
-                added[place, column] = x_LD[place, column] + waves[column] + mixed + bias
+            added[place] = x_LD[place] + waves + mlp(w, waves)
         return added
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ModelError, ResourceError
 
@@ -39,6 +41,12 @@ class Run(msgspec.Struct, frozen=True):
     def score(self) -> float:
         """Above is better: macro-F1, or the loss of hidden words below 0."""
         return -self.loss if self.loss is not None else self.macro_f1 or 0.0
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Which of what was scored was right, in the order of `lengths`."""
+        bits = np.frombuffer(bytes.fromhex(self.right), np.uint8)
+        return np.unpackbits(bits)[: len(self.lengths)].astype(bool)
 
     @property
     def said(self) -> str:

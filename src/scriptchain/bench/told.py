@@ -148,17 +148,13 @@ def _by_length(runs: dict[str, dict[tuple[int, int], Run]], rows: Rows) -> dict[
         ends = np.array([lengths.min(), middle[0], learned + 1, middle[1] + 1, lengths.max() + 1])
     edges = np.unique(ends.astype(int))
     at = np.clip(np.searchsorted(edges, lengths, side="right") - 1, 0, max(0, len(edges) - 2))
-    right = {name: np.concatenate([_bits(found[unit]) for unit in shared]) for name, found in runs.items()}
+    right = {name: np.concatenate([found[unit].correct for unit in shared]) for name, found in runs.items()}
     parts = np.unique(at)
     ranges = [(lengths[at == part].min(), lengths[at == part].max()) for part in parts]
     buckets = [f"{low}-{high}" if low < high else f"{low}" for low, high in ranges]
     accuracy = {name: [dict(wilson(int(one[at == part].sum()), int((at == part).sum()))) for part in parts]
                 for name, one in right.items()}  # fmt: skip
     return {"buckets": buckets, "accuracy": accuracy}
-
-
-def _bits(run: Run) -> np.ndarray:
-    return np.unpackbits(np.frombuffer(bytes.fromhex(run.right), np.uint8))[: len(run.lengths)].astype(bool)
 
 
 def points(one: dict[str, Any]) -> str:
