@@ -165,7 +165,8 @@ def points(one: dict[str, Any]) -> str:
 def _row(one: dict[str, Any]) -> list[Any]:
     verdict, more = one["verdict"], one.get("more_units")
     if verdict == "UNDECIDED":
-        verdict += f" ({more} more units)" if more is not None else " (more units would not tell)"
+        units = "unit" if more == 1 else "units"
+        verdict += f" ({more} more {units})" if more is not None else " (more units would not tell)"
     if not one["units"]:
         return [one["name"], "-", "-", verdict, "-", "-", "-", 0]
     score = percent(one["macro_f1"]) if one["loss"] is None else f"{one['loss']:.3f}"
