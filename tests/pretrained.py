@@ -1,6 +1,8 @@
 """The folder of an encoder as somebody else would have saved it, small enough to be tuned in a second."""
 
+import base64
 import json
+import struct
 from pathlib import Path
 
 import tokenizers
@@ -27,12 +29,12 @@ def bert_folder(folder: Path, kind: str = "bert", **changes) -> Path:
     names = {"hidden_size": "dim", "num_attention_heads": "n_heads", "intermediate_size": "hidden_dim",
              "num_hidden_layers": "n_layers"} if kind == "distilbert" else {}  # fmt: skip
     own = {"embedding_size": SHAPE["hidden_size"]} if kind == "electra" else {}
-    if kind == "roberta":
+    if kind in ("roberta", "xlm-roberta"):
         own |= {"type_vocab_size": 1, "max_position_embeddings": 66}
     shape = {names.get(key, key): value for key, value in (SHAPE | own | changes).items()}
-    made = bytes_tokenizer() if kind == "roberta" else tokenizer()
+    made = {"roberta": bytes_tokenizer, "xlm-roberta": unigram_tokenizer}.get(kind, tokenizer)()
     config = transformers.AutoConfig.for_model(kind, vocab_size=made.get_vocab_size(), initializer_range=0.3, **shape)
-    pooler = {"add_pooling_layer": False} if kind in ("bert", "roberta") else {}
+    pooler = {"add_pooling_layer": False} if kind in ("bert", "roberta", "xlm-roberta") else {}
     model = transformers.AutoModel.from_config(config, **pooler)
     with torch.no_grad():
         for parameter in model.parameters():  # norms and biases too, so that none can be left out unseen
@@ -74,6 +76,25 @@ def bytes_tokenizer() -> tokenizers.Tokenizer:
     document["model"]["vocab"]["<mask>"] = len(document["model"]["vocab"])
     made = tokenizers.Tokenizer.from_str(json.dumps(document))
     made.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    made.enable_truncation(9)
+    return made
+
+
+# A table of characters that changes none: its trie has no branch.
+CHARSMAP = base64.b64encode(struct.pack("<I", 1024) + bytes(1024)).decode()
+
+
+def unigram_tokenizer() -> tokenizers.Tokenizer:
+    """As XLM-RoBERTa's: pieces with the logarithms of their likelihoods."""
+    pieces = ["▁", "▁the", "▁was", "▁good", "▁food", "▁wine", "▁not", "▁bad", "ness", "▁it", ",", "?", "!", ".",
+              "▁mountain", *"abcdefghijklmnopqrstuvwxyzTBü", "▁th", "oo", "ood", "▁猫"]  # fmt: skip
+    scores = [(piece, -2.0 - 0.25 * number) for number, piece in enumerate(pieces)]
+    names = ["<s>", "<pad>", "</s>", "<unk>"]
+    made = tokenizers.Tokenizer(models.Unigram([*((name, 0.0) for name in names), *scores, ("<mask>", 0.0)], unk_id=3))
+    made.normalizer = normalizers.Precompiled(base64.b64decode(CHARSMAP))
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    made.add_special_tokens([*names, "<mask>"])
+    made.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     made.enable_truncation(9)
     return made
 

@@ -24,7 +24,7 @@ RULES = [
     ("init", "a", "a table"),
     ("init", {"weights": "a"}, "one of backbone, embeddings"),
     ("init", {"backbone": 1}, "text"),
-    ("tokenizer", "letters", "one of word, bpe, whole, wordpiece, roberta"),
+    ("tokenizer", "letters", "one of word, bpe, whole, wordpiece, roberta, unigram"),
     ("lowercase", "yes", "true or false"),
     ("lowercase", 1, "true or false"),
     ("vocab_size", 299, "an integer >= 300"),

@@ -23,7 +23,7 @@ NonNegative = Annotated[float, Meta(ge=0, le=1_000_000)]
 Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
 
 
-BORROWED = ("wordpiece", "roberta")  # tokenizers that come with a pre-trained encoder
+BORROWED = ("wordpiece", "roberta", "unigram")  # tokenizers that come with a pre-trained encoder
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -50,7 +50,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     masked_epochs: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
 
     # tokens
-    tokenizer: Literal["word", "bpe", "whole", "wordpiece", "roberta"] = "bpe"
+    tokenizer: Literal["word", "bpe", "whole", "wordpiece", "roberta", "unigram"] = "bpe"
     lowercase: bool = True
     vocab_size: Annotated[int, Meta(ge=300, le=10_000_000)] = 8_000
     min_frequency: Count = 2
@@ -131,7 +131,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             )
         if self._borrowed != ("backbone" in self.init):
             raise ConfigError(
-                f"tokenizer must be {' or '.join(BORROWED)} with init.backbone and only there, got {self.tokenizer}",
+                f"tokenizer must be {', '.join(BORROWED)} with init.backbone and only there, got {self.tokenizer}",
                 hint=f"tokenizer={'wordpiece' if self.init else 'whole'}",
             )
         if self._borrowed and self.max_seq_len < 3:
@@ -139,8 +139,10 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
                 f"max_seq_len must be at least 3 with init.backbone, for [CLS] and [SEP], got {self.max_seq_len}",
                 hint="max_seq_len=64",
             )
-        if self.tokenizer == "roberta" and self.lowercase:
-            raise ConfigError("lowercase must be false with tokenizer roberta, got true", hint="lowercase=false")
+        if self.tokenizer in ("roberta", "unigram") and self.lowercase:
+            raise ConfigError(
+                f"lowercase must be false with tokenizer {self.tokenizer}, got true", hint="lowercase=false"
+            )
         if self.d_model % self.num_heads:
             heads = max(h for h in range(1, self.num_heads) if self.d_model % h == 0)
             raise ConfigError(

@@ -35,6 +35,16 @@ def of_pieces(pieces, texts, size: int, *, length: int = 60, cls: bool = True) -
 ENGLISH = ["the", "food", "##s", *"!?[]xyz", *(f"##{letter}" for letter in "xyz")]
 ALL = {(kind, cls): trained(kind, cls=cls) for kind in KINDS for cls in (False, True)}
 ALL |= {("wordpiece", cls): of_pieces(ENGLISH, [], 99, length=12, cls=cls) for cls in (False, True)}
+LIKELY = {"▁": -2.0, "▁the": -3.0, "▁food": -4.0, "<s>": 0.0, **dict.fromkeys("!?[]xyzthefood", -6.0), "oo": -5.5}
+
+
+def of_scores(scores, texts, size: int, *, length: int = 60, cls: bool = True) -> Tokenizer:
+    return Tokenizer.of_scores(
+        scores, texts, without=["<s>"], vocab_size=size, max_seq_len=length, with_cls=cls
+    )  # fmt: skip
+
+
+ALL |= {("unigram", cls): of_scores(LIKELY, [], 99, length=12, cls=cls) for cls in (False, True)}
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 WHOLE = trained("whole", length=4096, texts=["the food", "the wine", "🙂 food"])
 
@@ -342,6 +352,41 @@ def test_a_pruned_vocabulary_can_be_read_again():
         json.loads(tokenizer.to_json()), kind="wordpiece", lowercase=True, max_seq_len=60, with_cls=True
     )
     assert again.to_json() == tokenizer.to_json()
+
+
+CHANCES = {"▁": -2.0, "bad": -8.0, "▁a": -3.0, **{letter: -5.0 - n for n, letter in enumerate("abcdefg!")}, "de": -6.0,
+           "▁cab": -9.0, "face": -7.5, "▁f": -6.5, "ce": -8.5, "ad": -9.5, "▁da": -4.0, "<s>": 0.0}  # fmt: skip
+
+
+@given(texts=st.lists(SPELLED, min_size=1, max_size=3))
+def test_the_texts_that_likely_pieces_were_cut_to_are_spelled_as_before(texts):
+    whole = of_scores(CHANCES, [], 999)
+    used = {piece for text in texts for piece in spelled(whole, text)}
+    characters = {piece for piece in CHANCES if piece.removeprefix("▁") in {"", *"".join(texts)}} | {"!"}  # the rarest
+    tokenizer = of_scores(CHANCES, texts, len(SPECIAL) + 1 + len(used | characters))
+    assert [spelled(tokenizer, text) for text in texts] == [spelled(whole, text) for text in texts]
+    assert set(tokenizer.vocabulary) == {*SPECIAL, SEP} | used | characters
+
+
+def test_the_likeliest_pieces_are_taken_and_none_that_is_special():
+    tokenizer = of_scores(CHANCES, [], 99)
+    assert spelled(tokenizer, "face a cab") == ["▁", "face", "▁a", "▁cab"]
+    ids = text_of(tokenizer, tokenizer.encode(["<s> [SEP] <mask> [PAD] [CLS]"]).ids[0])
+    assert {number for number in ids if number < 5} == {1}
+
+
+def test_what_unicode_calls_one_character_is_one_to_likely_pieces():
+    plain, *others = of_scores(CHANCES, [], 99).encode(["a bad 猫 猫", "ａ　ｂａｄ 猫 猫", "a bad 猫\u200d猫"]).ids
+    assert [ids.tolist() for ids in others] == [plain.tolist()] * 2
+
+
+@pytest.mark.parametrize("pair", [["▁a", -3.0], ["new", None], ["new", float("inf")], [3, -1.0], "new", ["new"]])
+def test_scores_that_are_none_are_refused(pair):
+    document = json.loads(of_scores(CHANCES, [], 99).to_json())
+    document["model"]["vocab"].append(pair)
+    with pytest.raises(ModelError) as caught:
+        Tokenizer.from_json(document, kind="unigram", lowercase=False, max_seq_len=9, with_cls=True)
+    assert str(caught.value) == "tokenizer.json must give each piece once, with its score, got another vocabulary"
 
 
 # --- files ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Laws of a pre-trained start: our encoder computes what theirs did, and what does not fit is said in one line."""
 
+import hashlib
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -19,7 +21,7 @@ from scriptchain.positions import Positions
 from scriptchain.training.pretrained import Pretrained
 from scriptchain.training.start import start_of
 
-from ..pretrained import FITTING, PIECES, SETTINGS, bert_folder, changed
+from ..pretrained import CHARSMAP, FITTING, PIECES, SETTINGS, bert_folder, changed
 from ..refusals import refusal
 
 TEXTS = ["The food was good!", "the wine was not bad, was it?", "Badness ünknown 猫 zzz", "a"]
@@ -31,11 +33,20 @@ def bert(tmp_path_factory) -> Path:
 
 
 ROBERTA = {"tokenizer": "roberta", "lowercase": False, "vocab_size": 500, "max_seq_len": 64}
+OWN = {"roberta": ROBERTA, "xlm-roberta": ROBERTA | {"tokenizer": "unigram"}}
+KINDS = ["bert", "electra", "distilbert", "roberta", "xlm-roberta"]
+
+
+@pytest.fixture(autouse=True)
+def _another_table_of_characters(monkeypatch):
+    """XLM-RoBERTa's is large and somebody else's; ours here changes no character."""
+    monkeypatch.setattr("scriptchain.training.pretrained.NFKC", hashlib.sha256(CHARSMAP.encode()).hexdigest())
 
 
 def made(folder: Path | str, **changes) -> Config:
-    if Path(folder, "config.json").exists() and '"roberta"' in Path(folder, "config.json").read_text("utf-8"):
-        changes = ROBERTA | changes
+    about = Path(folder, "config.json")
+    kind = json.loads(about.read_text("utf-8")).get("model_type") if about.exists() else None
+    changes = OWN.get(kind, {}) | changes
     return config.resolve("tuned", overrides=FITTING | {"init": {"backbone": str(folder)}} | changes)
 
 
@@ -71,7 +82,7 @@ def theirs(folder: Path, texts, layers: int = 2) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert", "roberta"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_our_encoder_computes_what_theirs_did(kind, layers, tmp_path):
     folder = bert_folder(tmp_path, kind)
     network, tokenizer = filled(folder, num_layers=layers)
@@ -121,12 +132,14 @@ def test_another_encoding_replaces_their_positions_and_nothing_else(bert):
     assert all(torch.equal(tensor, own.encoder.state_dict()[name]) for name, tensor in kept.items())
 
 
-@pytest.mark.parametrize("kind", ["bert", "electra", "distilbert", "roberta"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_weights_of_a_classifier_are_found_under_its_name(kind, tmp_path):
     bert = bert_folder(tmp_path / "encoder", kind)
     folder = shutil.copytree(bert, tmp_path / "classifier")
     weights = load_file(folder / "model.safetensors")
-    named = {f"{kind}.{name}": tensor for name, tensor in weights.items()} | {"classifier.bias": torch.zeros(3)}
+    named = {f"{kind.removeprefix('xlm-')}.{name}": tensor for name, tensor in weights.items()} | {
+        "classifier.bias": torch.zeros(3)
+    }
     save_file(named, folder / "model.safetensors")
     pair = [ours(*filled(one), TEXTS) for one in (bert, folder)]
     torch.testing.assert_close(*pair, rtol=0, atol=0)
@@ -326,15 +339,59 @@ def test_a_file_that_cannot_be_read_is_named(copy, capsys):
 def test_an_encoder_of_another_kind_is_refused(copy, capsys):
     changed(copy / "config.json", model_type="deberta")
     line = (
-        "init.backbone 'BERT' must be one of bert, electra, distilbert, roberta with absolute positions, got 'deberta'"
+        "init.backbone 'BERT' must be one of bert, electra, distilbert, roberta, xlm-roberta with absolute positions, "
+        "got 'deberta'"
     )
     assert refused(copy, capsys) == (4, line)
 
 
 def test_another_tokenizer_is_refused(copy, capsys):
     changed(copy / "tokenizer.json", normalizer=None)
-    line = "init.backbone 'BERT' must have BERT's word pieces or RoBERTa's pieces of bytes, got another tokenizer"
+    line = (
+        "init.backbone 'BERT' must have BERT's word pieces, RoBERTa's pieces of bytes or XLM-RoBERTa's pieces by "
+        "likelihood, got another tokenizer"
+    )
     assert refused(copy, capsys) == (4, line)
+
+
+@pytest.mark.parametrize("part", ["normalizer", "pre_tokenizer"])
+def test_pieces_by_likelihood_of_other_characters_or_words_are_refused(part, tmp_path):
+    folder = bert_folder(tmp_path, "xlm-roberta")
+    table = {"type": "Precompiled", "precompiled_charsmap": CHARSMAP + "AAAA"}
+    bare = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": True}
+    for other in (None, table if part == "normalizer" else bare, {"type": "NFKC"}):
+        changed(folder / "tokenizer.json", **{part: other})
+        with pytest.raises(ModelError, match="got another tokenizer"):
+            filled(folder)
+
+
+def test_scores_that_are_none_are_refused(tmp_path):
+    folder = bert_folder(tmp_path, "xlm-roberta")
+    model = Pretrained("backbone", str(folder)).tokenizer["model"]
+    for pair in (["▁the", -3.0], ["▁new", 1.0], ["▁new", None], "▁new"):
+        changed(folder / "tokenizer.json", model=model | {"vocab": [*model["vocab"], pair]})
+        with pytest.raises(ModelError) as caught:
+            filled(folder)
+        says = f"init.backbone '{folder}': the tokenizer must give each piece once, with its logarithm"
+        assert str(caught.value) == says
+
+
+def test_more_rows_than_pieces_are_left_out(tmp_path):
+    """Tables are made larger than their vocabularies to be of a size that machines like."""
+    folder = bert_folder(tmp_path, "xlm-roberta")
+    own = ours(*filled(folder), TEXTS)
+    weights = load_file(folder / "model.safetensors")
+    table = weights["embeddings.word_embeddings.weight"]
+    weights["embeddings.word_embeddings.weight"] = torch.cat([table, torch.ones(3, table.shape[1])])
+    save_file(weights, folder / "model.safetensors")
+    changed(folder / "config.json", vocab_size=len(table) + 3)
+    torch.testing.assert_close(ours(*filled(folder), TEXTS), own, rtol=0, atol=0)
+    changed(folder / "config.json", vocab_size=len(table) - 1)
+    with pytest.raises(ModelError) as caught:
+        filled(folder)
+    assert str(caught.value) == (
+        f"init.backbone '{folder}' must have a vector for each of its {len(table)} tokens, got {len(table) - 1}"
+    )
 
 
 def test_merges_that_are_none_are_refused(tmp_path):
@@ -361,9 +418,10 @@ def test_what_a_roberta_needs_is_said_at_once(tmp_path):
         made(folder, lowercase=True)
 
 
-def test_a_tuned_roberta_answers_from_its_folder_as_in_memory(tmp_path):
-    folder = bert_folder(tmp_path / "roberta", "roberta")
-    settings = FITTING | ROBERTA | {"init": {"backbone": str(folder)}, "epochs": 1}
+@pytest.mark.parametrize("kind", OWN)
+def test_a_tuned_roberta_answers_from_its_folder_as_in_memory(kind, tmp_path):
+    folder = bert_folder(tmp_path / "roberta", kind)
+    settings = FITTING | OWN[kind] | {"init": {"backbone": str(folder)}, "epochs": 1}
     model = Classifier("tuned", device="cpu", threads=1, **settings)
     model.fit(TEXTS * 4, ["a", "b", "a", "b"] * 4, validation=(TEXTS, ["a", "b", "a", "b"]))
     model.save_pretrained(tmp_path / "run")
@@ -415,7 +473,8 @@ def test_word_pieces_come_with_a_backbone_only(preset, setting, got):
         config.resolve(preset, settings=[setting])
     hint = "whole" if preset == "small" else "wordpiece"
     assert str(caught.value) == (
-        f"tokenizer must be wordpiece or roberta with init.backbone and only there, got {got}; hint: tokenizer={hint}"
+        f"tokenizer must be wordpiece, roberta, unigram with init.backbone and only there, got {got}; "
+        f"hint: tokenizer={hint}"
     )
 
 

@@ -1,8 +1,10 @@
 """Text to token ids by the `tokenizers` library; truncation is counted, never silent."""
 
 import json
+import math
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +42,8 @@ class Tokenizer:
     With `cls`, [CLS] stands before each text and counts as one token of `max_seq_len`.
     `wordpiece` is BERT's: pieces of words without accents, and [SEP] behind each text (arXiv 1810.04805). `roberta` is
     RoBERTa's: byte-level BPE in which a word without a space before it is another one, and [SEP] (arXiv 1907.11692).
+    `unigram` is XLM-RoBERTa's, of a hundred languages: NFKC, the likeliest pieces by their scores, and [SEP]
+    (arXiv 1804.10959, 1911.02116).
     """
 
     def __init__(self, backend: tokenizers.Tokenizer, *, max_seq_len: int, cls: bool):
@@ -48,7 +52,7 @@ class Tokenizer:
         self.max_seq_len = max_seq_len
         self.cls = cls
         end = len(SPECIAL)
-        self._before, self._behind = [CLS] * cls, [end] if backend.token_to_id(SEP) == end else []
+        self._before, self._behind = [CLS] * cls, [end] if self.vocabulary.get(SEP) == end else []
 
     @classmethod
     def train(
@@ -128,6 +132,36 @@ class Tokenizer:
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
 
     @classmethod
+    def of_scores(
+        cls, scores: Mapping[str, float], texts: Iterable[str], *, without: Collection[str], vocab_size: int,
+        max_seq_len: int, with_cls: bool,
+    ) -> "Tokenizer":  # fmt: skip
+        """`unigram` from the pieces of another model and their scores, cut down to `vocab_size` in the order given.
+
+        What stays is chosen as in `of_pieces`, of the characters those that these texts hold: a hundred languages have
+        too many. A text whose pieces all stay is cut as before; no text is cut into one of `without`.
+        """
+        own = special("unigram")
+        others = [piece for piece in scores if piece not in without and " " not in piece]
+
+        def backend(pieces: Sequence[str]) -> tokenizers.Tokenizer:
+            rows = {piece: row for row, piece in enumerate([*own, *pieces])}
+            return _backend("unigram", False, rows, (), [scores[piece] for piece in pieces])
+
+        cleaned = [model_text(text) for text in texts]
+        encodings = backend(others).encode_batch_fast(cleaned, add_special_tokens=False)
+        counts = Counter(number - len(own) for encoding in encodings for number in encoding.ids)
+        rarest = min(scores[piece] for piece in others)  # by which the cost of an unknown letter goes
+        letters = {"", *unicodedata.normalize("NFKC", "".join(cleaned))}
+
+        def rank(number: int) -> tuple[bool, int, int]:
+            needed = others[number].removeprefix("▁") in letters or scores[others[number]] == rarest
+            return not needed, -counts[number], number
+
+        kept = sorted(sorted(range(len(others)), key=rank)[: max(0, vocab_size - len(own))])
+        return cls(backend([others[number] for number in kept]), max_seq_len=max_seq_len, cls=with_cls)
+
+    @classmethod
     def from_json(cls, document: Any, *, kind: str, lowercase: bool, max_seq_len: int, with_cls: bool) -> "Tokenizer":
         """From `to_json`'s document, parsed: its vocabulary alone, in a tokenizer of that kind as it is built here.
 
@@ -148,7 +182,7 @@ class Tokenizer:
 
     @property
     def vocabulary(self) -> dict[str, int]:
-        return self._backend.get_vocab()
+        return {token.strip(): number for token, number in self._backend.get_vocab().items()}
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Ids of each text; a text without any known token is one [UNK], so that no row is ever empty."""
@@ -190,11 +224,15 @@ class Tokenizer:
 
     def tokens(self, ids: Sequence[int]) -> list[str]:
         """The tokens behind ids, as the vocabulary spells them."""
-        return [self._backend.id_to_token(int(number)) or SPECIAL[UNK] for number in ids]
+        return [(self._backend.id_to_token(int(number)) or SPECIAL[UNK]).strip() for number in ids]
 
 
 def _backend(
-    kind: str, lowercase: bool, vocabulary: dict[str, int] | None = None, merges: Sequence[tuple[str, str]] = ()
+    kind: str,
+    lowercase: bool,
+    vocabulary: dict[str, int] | None = None,
+    merges: Sequence[tuple[str, str]] = (),
+    scores: Sequence[float] = (),
 ) -> tokenizers.Tokenizer:
     """A tokenizer of that kind: empty, for training, or with a vocabulary."""
     model: Any
@@ -202,6 +240,9 @@ def _backend(
         model = models.WordLevel(vocabulary, unk_token=SPECIAL[UNK])
     elif kind == "wordpiece":
         model = models.WordPiece(vocabulary, unk_token=SPECIAL[UNK], max_input_chars_per_word=100)
+    elif kind == "unigram":
+        scored = zip(vocabulary or (), [0.0] * len(special(kind)) + list(scores), strict=True)
+        model = models.Unigram(list(scored), unk_id=UNK)
     elif kind in ("bpe", "roberta") or vocabulary is None:
         model = models.BPE(vocabulary, list(merges) if vocabulary else None)
     else:
@@ -215,6 +256,9 @@ def _backend(
         backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     elif kind in ("bpe", "roberta"):
         backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=kind == "bpe")
+    elif kind == "unigram":  # of compatibility forms, NFKC makes spaces
+        words = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+        backend.pre_tokenizer = pre_tokenizers.Sequence(words)
     else:
         # A word of letters a to z takes the space before it and its apostrophes along (isn't, 's); all else stands
         # without. The first word is the same token as any other.
@@ -226,10 +270,15 @@ def _backend(
         backend.normalizer = normalizers.Sequence([*lower, normalizers.Prepend(" ")])
     elif kind == "wordpiece":
         backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    elif kind == "unigram":
+        spaces = normalizers.Replace(Regex("[\\u200c\\u200d\\u2581\\ufffd]"), " ")
+        backend.normalizer = normalizers.Sequence([spaces, normalizers.NFKC()])
     elif lower:
         backend.normalizer = lower[0]
     if kind == "wordpiece":
         backend.decoder = decoders.WordPiece()
+    elif kind == "unigram":
+        backend.decoder = decoders.Metaspace()
     elif kind != "word":
         backend.decoder = decoders.ByteLevel()
     if vocabulary is not None:
@@ -238,7 +287,13 @@ def _backend(
 
 
 def special(kind: str) -> list[str]:
-    """What a vocabulary of that kind begins with."""
+    """What a vocabulary of that kind begins with.
+
+    Every piece of `unigram` may be found in a text, and unknown letters are less likely than any. So its special tokens
+    have a space, which no piece of a text has.
+    """
+    if kind == "unigram":
+        return [f" {token}" for token in (*SPECIAL, SEP)]
     return [*SPECIAL, SEP] if kind in BORROWED else SPECIAL
 
 
@@ -258,10 +313,13 @@ def _word_trainer(vocab_size: int, min_frequency: int, special: list[str]) -> tr
     )
 
 
-def _vocabulary(document: Any, kind: str) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """The tokens and merges of a document, nothing else of it. Raises ModelError where they are none."""
+def _vocabulary(document: Any, kind: str) -> tuple[dict[str, int], list[tuple[str, str]], list[float]]:
+    """The tokens, merges and, of all but special ones, scores of a document. Raises ModelError where they are none."""
     model = document.get("model") if isinstance(document, dict) else None
     vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    scores: list[float] = []
+    if kind == "unigram" and isinstance(vocabulary, list):
+        vocabulary, scores = _scored(vocabulary)
     if not isinstance(model, dict) or not isinstance(vocabulary, dict):
         raise ModelError("tokenizer.json must be a tokenizer file, got one without a vocabulary")
     if [type(number) for number in vocabulary.values()] != [int] * len(vocabulary) or sorted(
@@ -271,7 +329,7 @@ def _vocabulary(document: Any, kind: str) -> tuple[dict[str, int], list[tuple[st
     first = special(kind)
     if [vocabulary.get(token) for token in first] != list(range(len(first))):
         raise ModelError(f"tokenizer.json must begin with {' '.join(first)}")
-    merges = [] if kind in ("word", "wordpiece") else model.get("merges")
+    merges = [] if kind in ("word", "wordpiece", "unigram") else model.get("merges")
     known = isinstance(merges, list) and all(
         isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
         and {pair[0], pair[1], pair[0] + pair[1]} <= vocabulary.keys()
@@ -279,7 +337,20 @@ def _vocabulary(document: Any, kind: str) -> tuple[dict[str, int], list[tuple[st
     )  # fmt: skip
     if not known:
         raise ModelError("tokenizer.json must merge pairs of its tokens into tokens, got another merge")
-    return vocabulary, [(one, other) for one, other in merges or []]
+    return vocabulary, [(one, other) for one, other in merges or []], scores[len(first) :]
+
+
+def _scored(pairs: list[Any]) -> tuple[dict[str, int], list[float]]:
+    """Pieces by row, and their scores. Raises ModelError where they are none."""
+    known = all(
+        isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], (int, float))
+        and math.isfinite(pair[1])
+        for pair in pairs
+    )  # fmt: skip
+    rows = {piece: row for row, (piece, _) in enumerate(pairs)} if known else {}
+    if not rows or len(rows) < len(pairs):
+        raise ModelError("tokenizer.json must give each piece once, with its score, got another vocabulary")
+    return rows, [float(score) for _, score in pairs]
 
 
 def _agree(theirs: Any, ours: Any) -> bool:

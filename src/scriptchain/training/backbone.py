@@ -1,14 +1,14 @@
 """A trained BERT as the start of our encoder: the same computation, so its weights are copied to their places.
 
-ELECTRA and DistilBERT compute the same under other names, RoBERTa over pieces of bytes. The vocabulary is cut down to
-the training texts and a reserve, the first `num_layers` layers are taken. With other `positions` than `learned` all but
-its positions is taken.
+ELECTRA and DistilBERT compute the same under other names, RoBERTa and XLM-RoBERTa over other pieces. The vocabulary is
+cut down to the training texts and a reserve, the first `num_layers` layers are taken. With other `positions` than
+`learned` all but its positions is taken.
 *Source*: arXiv 1810.04805; MiniLM, arXiv 2002.10957; ELECTRA, arXiv 2003.10555; DistilBERT, arXiv 1910.01108;
-RoBERTa, arXiv 1907.11692.
+RoBERTa, arXiv 1907.11692; XLM-RoBERTa, arXiv 1911.02116.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,6 @@ class Family:
     layer: str
     parts: dict[str, str]
     segments: bool = True  # whether each text is of a segment, whose vector is added to each token's
-    tokenizer: str = "wordpiece"
-    special: dict[str, str] = field(default_factory=dict)  # its names of our special tokens, where they differ
     unplaced: int = 0  # rows of its table of positions before that of the first token
 
 
@@ -58,16 +56,23 @@ FAMILIES = {
         {"d_model": "dim", "num_heads": "n_heads", "d_feedforward": "hidden_dim", "activation": "activation"},
         "n_layers",
         "transformer.layer",
-        {"query": "attention.q_lin", "key": "attention.k_lin", "value": "attention.v_lin",
-         "attention": "attention.out_lin", "attention_norm": "sa_layer_norm",
-         "expand": "ffn.lin1", "feedforward": "ffn.lin2", "feedforward_norm": "output_layer_norm"},
+        {
+            "query": "attention.q_lin",
+            "key": "attention.k_lin",
+            "value": "attention.v_lin",
+            "attention": "attention.out_lin",
+            "attention_norm": "sa_layer_norm",
+            "expand": "ffn.lin1",
+            "feedforward": "ffn.lin2",
+            "feedforward_norm": "output_layer_norm",
+        },
         segments=False,
     ),
-    "roberta": replace(
-        _BERT, prefix="roberta.", tokenizer="roberta", unplaced=2,
-        special={"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[MASK]": "<mask>", "[SEP]": "</s>"},
-    ),
-}  # fmt: skip
+    "roberta": replace(_BERT, prefix="roberta.", unplaced=2),
+    "xlm-roberta": replace(_BERT, prefix="roberta.", unplaced=2),
+}
+# What all but BERT's tokenizer call our special tokens.
+SPECIAL = {"[PAD]": "<pad>", "[UNK]": "<unk>", "[CLS]": "<s>", "[MASK]": "<mask>", "[SEP]": "</s>"}
 # The only values of our keys that compute the same; a family's own names follow.
 SAME = {"residual": "post_norm", "embedding_norm": True, "qk_norm": False,
         "branch_scale": "none", "layer_scale": 0.0, "norm_eps": 1e-12}  # fmt: skip
@@ -86,27 +91,24 @@ class Backbone:
                 f"{kind[:40]!r}"
             )
         self.family = FAMILIES[kind]
-        document = self.given.tokenizer
-        normalizer, cutter = document.get("normalizer") or {}, document.get("pre_tokenizer") or {}
-        if self.family.tokenizer == "wordpiece":
-            known = document["model"].get("type") == "WordPiece" and normalizer.get("type") == "BertNormalizer"
-        else:
-            bytes_ = cutter.get("type") == "ByteLevel" and not cutter.get("add_prefix_space")
-            known = document["model"].get("type") == "BPE" and bytes_ and not normalizer
-        if not known:
+        normalizer = self.given.tokenizer.get("normalizer") or {}
+        rows, pieces = theirs.get("vocab_size", 0), len(self.given.pieces)
+        if rows < pieces:
             raise ModelError(
-                f"init.backbone {self.given.name!r} must have BERT's word pieces or RoBERTa's pieces of bytes, got "
-                "another tokenizer"
+                f"init.backbone {self.given.name!r} must have a vector for each of its {pieces} tokens, got {rows}"
             )
+        self.special = {} if self.given.kind == "wordpiece" else SPECIAL
         shape = {key: theirs.get(name) for key, name in self.family.shape.items()}
-        own = {"tokenizer": self.family.tokenizer, "lowercase": bool(normalizer.get("lowercase"))}
+        own = {"tokenizer": self.given.kind, "lowercase": bool(normalizer.get("lowercase"))}
         self._refuse_other(shape | SAME | shape | own)
 
     def tokenizer(self, texts: Sequence[str]) -> Tokenizer:
         config = self.config
         size = {"vocab_size": config.vocab_size, "max_seq_len": config.max_seq_len, "with_cls": config.starts_with_cls}
-        if self.family.tokenizer == "wordpiece":
+        if self.given.kind == "wordpiece":
             return Tokenizer.of_pieces(self.given.pieces, texts, lowercase=config.lowercase, **size)
+        if self.given.kind == "unigram":
+            return Tokenizer.of_scores(self.given.scores, texts, without=self.special.values(), **size)
         return Tokenizer.of_merges(self.given.pieces, self.given.merges, texts, **size)
 
     def fill(self, network: Network, tokenizer: Tokenizer) -> None:
@@ -124,7 +126,7 @@ class Backbone:
         kept = sorted(tokenizer.vocabulary, key=tokenizer.vocabulary.__getitem__)
         encoder = network.encoder
         with torch.no_grad():
-            rows = [number[family.special.get(piece, piece)] for piece in kept]
+            rows = [number[self.special.get(piece, piece)] for piece in kept]
             tokens = given("embeddings.word_embeddings.weight")[rows]
             if family.segments:  # every text is of the first
                 tokens = tokens + given("embeddings.token_type_embeddings.weight")[0]
@@ -162,7 +164,7 @@ class Backbone:
 
     def _weights(self) -> dict[str, np.ndarray]:
         """The encoder's tensors without the name of a model around it."""
-        family, config, rows = self.family, self.config, len(self.given.pieces)
+        family, config, rows = self.family, self.config, self.given.config.get("vocab_size", 0)
         found = {name.removeprefix(family.prefix): one for name, one in self.given.weights.items()}
         d, ff, positions = config.d_model, config.d_feedforward, self.given.config["max_position_embeddings"]
         shapes: dict[str, tuple[int, ...]] = {

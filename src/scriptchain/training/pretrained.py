@@ -4,9 +4,11 @@ It is named by its path, by an installed package that brings it, or as `hf:OWNER
 downloaded, once, by `huggingface_hub`. No code of it runs.
 """
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from ..runtime.documents import parsed
 
 LONGEST = 2**28  # bytes of a tokenizer file
 FILES = ["config.json", "model.safetensors", "tokenizer.json"]  # of what is downloaded
+# SHA-256 of XLM-RoBERTa's table of characters in base64, `nmt_nfkc` of SentencePiece before 0.1.96. What
+# `unigram` does to a character differs for two alone: there U+FF5E stays, and U+1F23B, newer than the table.
+NFKC = "ce10d747170c5e102c99b841d1cdea976d54405ebc44791f9c3636741a894d8f"
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
@@ -76,12 +81,48 @@ class Pretrained:
                          hint="AutoTokenizer.from_pretrained(folder).save_pretrained(folder)")  # fmt: skip
 
     @cached_property
+    def kind(self) -> str:
+        """Our name of its tokenizer. Raises ModelError for one that ours could not cut texts like."""
+        document = self.tokenizer
+        model, normal = document["model"].get("type"), _parts(document.get("normalizer"), "normalizers")
+        cutter = _parts(document.get("pre_tokenizer"), "pretokenizers")
+        if model == "WordPiece" and normal.keys() == {"BertNormalizer"}:
+            return "wordpiece"
+        as_written = cutter.get("ByteLevel", {}).get("add_prefix_space") is False
+        if model == "BPE" and not normal and cutter.keys() == {"ByteLevel"} and as_written:
+            return "roberta"
+        compatible = _charsmap(normal.pop("Precompiled", {})) == NFKC and normal.keys() <= {"Strip", "Replace"}
+        spaced = cutter.keys() | {"WhitespaceSplit"} == {"WhitespaceSplit", "Metaspace"}
+        if model == "Unigram" and compatible and spaced and cutter["Metaspace"].get("prepend_scheme") != "never":
+            return "unigram"
+        raise ModelError(
+            f"{self._what} must have BERT's word pieces, RoBERTa's pieces of bytes or XLM-RoBERTa's pieces by "
+            "likelihood, got another tokenizer"
+        )
+
+    @cached_property
     def pieces(self) -> list[str]:
         """The vocabulary in the order of its rows."""
         vocabulary = self.tokenizer["model"]["vocab"]
+        if isinstance(vocabulary, list):
+            vocabulary = {piece: row for row, piece in enumerate(self.scores)}
         if sorted(vocabulary.values(), key=repr) != sorted(range(len(vocabulary)), key=repr):
             raise ModelError(f"{self._what}: the tokenizer must number its tokens 0 to {len(vocabulary) - 1:,}")
         return sorted(vocabulary, key=vocabulary.__getitem__)
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Of pieces by likelihood, in the order of their rows."""
+        pairs = self.tokenizer["model"]["vocab"]
+        known = all(
+            isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
+            and isinstance(pair[1], (int, float)) and -math.inf < pair[1] <= 0
+            for pair in pairs
+        )  # fmt: skip
+        found = {piece: float(score) for piece, score in pairs} if known else {}
+        if len(found) < len(pairs):
+            raise ModelError(f"{self._what}: the tokenizer must give each piece once, with its logarithm")
+        return found
 
     @cached_property
     def merges(self) -> list[tuple[str, str]]:
@@ -106,6 +147,16 @@ class Pretrained:
     @property
     def _what(self) -> str:
         return f"init.{self.key} {self.name!r}"
+
+
+def _parts(one: Any, several: str) -> dict[str, dict[str, Any]]:
+    """The steps of a tokenizer's normalizer or cutter by their type."""
+    steps = (one.get(several) or [one]) if isinstance(one, dict) else []
+    return {str(step.get("type")): step for step in steps if isinstance(step, dict)}
+
+
+def _charsmap(step: dict[str, Any]) -> str:
+    return sha256(str(step.get("precompiled_charsmap")).encode()).hexdigest()
 
 
 def _downloaded(name: str) -> Path:
