@@ -7,6 +7,7 @@ import signal
 import sys
 
 from .errors import ResourceError, ScriptChainError, UsageError
+from .report import shown
 
 LIBRARIES = ("ACCELERATE_", "FORK_LAUNCHED", "HF_", "LOCAL_RANK", "MKL_", "OMP_", "PYTORCH", "TOKENIZERS_", "TORCH")
 
@@ -37,6 +38,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # the C locale must not stop a text in another script
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        _refuse_several(arguments)
         code = app(arguments, standalone_mode=False, prog_name="scriptchain")
         if code == 130:  # the parser's own answer to Ctrl-C, and it says nothing
             raise KeyboardInterrupt
@@ -54,7 +56,8 @@ def run(arguments: list[str], debug: bool = False) -> int:
         if debug:
             raise
         if isinstance(error, ScriptChainError):
-            return _say(str(error), error.exit_code)
+            told = os.environ.get("RANK", "0") == "0" or isinstance(error, ResourceError)  # or all say the same
+            return _say(str(error), error.exit_code) if told else error.exit_code
         if isinstance(error, MemoryError):
             return _say("not enough memory", ResourceError.exit_code, "a smaller batch_size, or a file in parts")
         if isinstance(error, OSError):
@@ -65,6 +68,16 @@ def run(arguments: list[str], debug: bool = False) -> int:
             return _say(what, UsageError.exit_code, f"unset {name}")
         return _say(
             f"a bug in scriptchain: {type(error).__name__}: {error}", 1, "run it again with --debug and report it"
+        )
+
+
+def _refuse_several(arguments: list[str]) -> None:
+    """Raises UsageError where a launcher has started several processes of what one is enough for."""
+    processes, command = os.environ.get("WORLD_SIZE", "1"), next(iter(arguments), "")
+    if processes != "1" and command not in ("train", "distill"):
+        raise UsageError(
+            f"only train and distill may be several processes, got {processes} of {shown(command)!r}",
+            hint="without torchrun",
         )
 
 

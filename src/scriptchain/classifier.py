@@ -164,6 +164,7 @@ class Classifier:
             from .training.seed import seeded
             from .training.start import start_of
             from .training.temperature import scale
+            from .training.world import joined
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training ({error.name})", "train") from None
         if lesson is not None and (config.model == "linear" or config.frozen):
@@ -202,8 +203,10 @@ class Classifier:
             share(network, tokenizer, config)
             kept = before = None
             if checkpoints is not None:
-                job = job_of(config, tokenizer, learned, validation, weights, lesson, unlabelled)
-                made = partial(Checkpoints, job=job, every=EVERY if every is None else every, stream=stream)
+                world = joined()
+                job = job_of(config, tokenizer, learned, validation, weights, lesson, unlabelled, world.size)
+                made = partial(Checkpoints, job=job, every=EVERY if every is None else every, stream=stream,
+                               leads=world.leads)  # fmt: skip
                 kept = None if config.frozen else made(checkpoints)
                 before = made(checkpoints / "masked") if config.masked_epochs else None
             if config.masked_epochs and not (kept is not None and (kept.begun or finish)):

@@ -100,7 +100,7 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     stream: Stream | None = None,
-) -> Report:
+) -> Report | None:
     """Trains into the folder `output` and reports the figures of the test split; nothing half done takes that name.
 
     With a `teacher`, a run folder, its answers are learned, on `unlabelled` texts too; with `masked_epochs` the hidden
@@ -108,6 +108,7 @@ def train(
     With `repeats`, each of N seeds trains into `seed-K/` and the root is the run of median validation macro-F1.
     Until it is complete everything stands in `OUTPUT-partial`, with a checkpoint every so many seconds: `resume` goes
     on from there, bit for bit, and `finish` ends there, with what was learned so far.
+    Of several processes, as `torchrun` starts them, the first writes and reports; the others return None.
 
     *Raises*: UsageError if `output` is taken or an unfinished run of that name is there; ResourceError if another
     process trains there, or memory or disk end; DataError, ConfigError and DivergedError as `Classifier.fit`;
@@ -118,7 +119,12 @@ def train(
     work = output.with_name(f"{output.name}-partial")
     if resume and not force and (output / "manifest.json").exists() and not _has_steps(work):
         return already_finished(output, work)
-    check_output(output, force)
+    from .training.world import joined
+
+    world = joined()
+    stream = stream if world.leads else None
+    if world.leads:
+        check_output(output, force)
     start = time.perf_counter()
     checked = check(rows, test)
     splits = make_splits(rows, validation, test, config.seed)
@@ -128,7 +134,8 @@ def train(
         stream.write(
             "{train:,} rows to train on, {validation:,} to choose by, {test:,} to score once\n".format(**splits.sizes)
         )
-    with workplace(work, resume, force):
+    with workplace(work, resume, force) if world.leads else nullcontext():
+        world.wait()  # until the folder is there
         texts = _unlabelled(unlabelled, splits, stream)
         taught = None if teacher is None else _lesson(teacher, splits, texts, threads, stream)
         runs: list[dict[str, Any]] = []
@@ -143,8 +150,12 @@ def train(
             if job.folder.exists():
                 job.refuse_other(seeded)
             else:
-                job.train(seeded, device, threads, stream, checkpoint_every, finish)
+                job.train(seeded, device, threads, stream, checkpoint_every, finish, writes=world.leads)
+            if not world.leads:
+                continue
             runs.append(job.scored(threads))
+        if not world.leads:
+            return None
         if not runs:
             raise UsageError(f"--finish needs an unfinished run, got none in {work}", hint="leave --finish out")
         chosen = sorted(runs, key=lambda run: run["validation"]["macro_f1"])[(len(runs) - 1) // 2]
@@ -186,8 +197,9 @@ class _Job:
         return self.folder.exists() or self.checkpoints.exists()
 
     def train(
-        self, config: Config, device: str, threads: int | None, stream: Stream | None, every: float | None, finish: bool
-    ) -> None:
+        self, config: Config, device: str, threads: int | None, stream: Stream | None, every: float | None,
+        finish: bool, writes: bool,
+    ) -> None:  # fmt: skip
         """The run folder, with the report of the test split; it is whole when it has its name."""
         values = configs.to_dict(config)
         classifier = Classifier(values.pop("preset"), device=device, threads=threads, **values)
@@ -201,13 +213,15 @@ class _Job:
                 unlabelled=self.unlabelled,
             )  # fmt: skip
         if outcome.interrupted:
-            assert caught.number is not None
+            number = caught.number or signal.SIGTERM  # another process was told
             raise Interrupted(
-                f"training was stopped by {signal.Signals(caught.number).name} behind step {outcome.step:,}; all of it "
+                f"training was stopped by {signal.Signals(number).name} behind step {outcome.step:,}; all of it "
                 f"is kept in {self.work}",
-                exit_code=128 + caught.number,
+                exit_code=128 + number,
                 hint="the same command with --resume goes on, and with --resume --finish ends there",
             )
+        if not writes:
+            return
         from .export.folder import write_report
 
         folder = self.work / f".{self.seed}{durable.TEMPORARY}"

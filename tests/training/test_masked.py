@@ -48,7 +48,7 @@ def test_the_loss_is_that_of_the_hidden_tokens_alone():
     model.register_forward_pre_hook(lambda _, inputs: seen.append(inputs))
     for seed in range(20):
         torch.manual_seed(seed)
-        loss, right = MaskedTexts(ids, len(SPECIAL)).loss(model, batch, settled, accelerator)
+        loss, right, _ = MaskedTexts(ids, len(SPECIAL)).loss(model, batch, settled, accelerator)
         shown, mask, hidden = seen[-1]
         told = torch.from_numpy(batch.ids)
         assert (shown[hidden] == MASK).all()
@@ -67,7 +67,7 @@ def test_special_tokens_are_never_hidden():
     network, _, settled = made(dropout=0.0)
     ids = [np.arange(len(SPECIAL))] * 200
     model = MaskedModel(network.encoder, settled)
-    loss, _ = MaskedTexts(ids, len(SPECIAL)).loss(
+    loss, *_ = MaskedTexts(ids, len(SPECIAL)).loss(
         model, Batch(*pad(ids), np.arange(200)), settled, accelerator_for("cpu", "fp32")
     )
     assert loss.item() == 0.0

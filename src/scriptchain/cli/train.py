@@ -1,5 +1,6 @@
 """`scriptchain train FILE`: the command behind which torch lives."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -93,7 +94,9 @@ def train(
     from ..data.records import is_bundled, read
     from ..errors import UsageError
 
-    auto = preset == "auto"
+    auto, processes = preset == "auto", int(os.environ.get("WORLD_SIZE", "1"))
+    if auto and processes > 1:
+        raise UsageError(f"--preset auto must be one process, got {processes}", hint="without torchrun")
     only_auto = {"--budget": budget, "--max-size": max_size, "--max-latency": max_latency, "--margin": margin}
     never_auto = {"--config": config, "--set": settings or None, "--depth": depth, "--teacher": teacher,
                   "--finish": finish or None,
@@ -140,7 +143,8 @@ def train(
             rows, place, limits, validation=held_out, test=scored, unlabelled=more, seed=resolved.seed, force=force,
             resume=resume, checkpoint_every=checkpoint_every, device=device, threads=threads, stream=stream,
         )  # fmt: skip
-        return show(report, json)
+        show(report, json)
+        return
     from ..run import train as train_run
 
     report = train_run(
@@ -148,7 +152,8 @@ def train(
         unlabelled=more, repeats=repeats, force=force, resume=resume, finish=finish, checkpoint_every=checkpoint_every,
         device=device, threads=threads, stream=stream,
     )  # fmt: skip
-    return show(report, json)
+    if report is not None:
+        show(report, json)
 
 
 def _stem(file: str) -> str:

@@ -34,6 +34,13 @@ def pad(ids: Sequence[Ids]) -> tuple[Ids, Mask]:
     return padded, mask
 
 
+def part(batch: Batch, rows: slice) -> Batch:
+    """Some rows of a batch, at least one, trimmed to their longest."""
+    mask = batch.mask[rows]
+    longest = int(mask.sum(1).max())
+    return Batch(batch.ids[rows, :longest], mask[:, :longest], batch.rows[rows])
+
+
 def epoch(
     ids: Sequence[Ids], batch_size: int, rng: np.random.Generator, sort_by_length: bool, start: int = 0
 ) -> Iterator[Batch]:

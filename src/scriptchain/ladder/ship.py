@@ -63,6 +63,7 @@ def train(
             run.train(rows, recipes.recipe("tuned", seed), teacher, **options)
             options |= {"teacher": teacher, "unlabelled": unlabelled}
         report = run.train(rows, recipes.recipe(chosen, seed), output, **options)
+        assert report is not None  # one process climbs
         durable.write(output / "ladder.json", (climbed.to_json(indent=1) + "\n").encode())
         durable.write(output / "ladder.png", picture(climbed.data))
     return Report(report.title, {**report.data, "ladder": climbed.to_dict()}, [*climbed.body, *report.body])

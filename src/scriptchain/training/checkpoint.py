@@ -29,16 +29,20 @@ class Checkpoints:
 
     `job` is what a run that goes on must have in common with the one that stopped: a JSON document. Files are named
     by step and epoch, so that their times do not matter, and hold the best epoch's weights beside the last. `every`
-    is in seconds; more time passes where saving is slow, and 0 saves after each step.
+    is in seconds; more time passes where saving is slow, and 0 saves after each step. What does not lead only reads.
     """
 
-    def __init__(self, folder: Path, job: Mapping[str, Any], *, every: float = EVERY, stream: Stream | None = None):
-        self.folder, self._every, self._stream = folder, every, stream
+    def __init__(
+        self, folder: Path, job: Mapping[str, Any], *, every: float = EVERY, stream: Stream | None = None,
+        leads: bool = True,
+    ):  # fmt: skip
+        self.folder, self._every, self._stream, self._leads = folder, every, stream, leads
         self._job = json.loads(json.dumps({"format": FORMAT, **job}))  # as it will be read: tuples are lists there
         self._cost, self._last = 0.0, time.monotonic()
         self._good: int | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        durable.sweep(folder)
+        if leads:
+            folder.mkdir(parents=True, exist_ok=True)
+            durable.sweep(folder)
 
     @property
     def begun(self) -> bool:
@@ -47,6 +51,8 @@ class Checkpoints:
 
     def due(self) -> bool:
         """Whether it is time for the next one."""
+        if not self._leads:
+            return False
         return time.monotonic() - self._last >= (max(self._every, self._cost / SHARE) if self._every else 0.0)
 
     def save(self, state: State) -> None:
@@ -54,6 +60,8 @@ class Checkpoints:
 
         *Raises*: ResourceError for a disk that is full, broken or gone; the checkpoints before are as they were.
         """
+        if not self._leads:
+            return
         start = time.monotonic()
         here = {"threads": torch.get_num_threads(), "torch": torch.__version__}
         content = save(state.tensors(), {"job": json.dumps(self._job | here), "at": state.numbers().decode()})

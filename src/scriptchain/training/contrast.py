@@ -51,13 +51,15 @@ class Pairs:
     labels: NDArray[np.int64]
     lines: Sequence[int] = ()
 
-    def loss(self, network: nn.Module, batch: batches.Batch, config: Config, accelerator: Any) -> tuple[Tensor, float]:
+    def loss(
+        self, network: nn.Module, batch: batches.Batch, config: Config, accelerator: Any
+    ) -> tuple[Tensor, float, float]:
         """The contrast of a batch; no row of it is right or wrong."""
         assert isinstance(network, Network)
         ids, mask = (torch.from_numpy(one).to(accelerator.device) for one in (batch.ids, batch.mask))
         with accelerator.autocast():
             vectors = vectors_of(network, ids, mask).float()
-        return contrast(vectors, torch.from_numpy(self.labels[batch.rows]).to(accelerator.device)), 0.0
+        return contrast(vectors, torch.from_numpy(self.labels[batch.rows]).to(accelerator.device)), 0.0, 1.0
 
 
 def draw_together(

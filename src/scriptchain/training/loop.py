@@ -28,6 +28,7 @@ from .progress import Progress
 from .schedule import learning_rate_factor
 from .seed import order_stream
 from .state import Numbers, State
+from .world import ALONE, World, joined
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,10 @@ class Examples:
     lines: Sequence[int] = ()
     targets: NDArray[np.float32] | None = None
 
-    def loss(self, network: nn.Module, batch: batches.Batch, config: Config, accelerator: Any) -> tuple[Tensor, float]:
-        """The weighted loss of a batch, and how many of its rows were right."""
+    def loss(
+        self, network: nn.Module, batch: batches.Batch, config: Config, accelerator: Any
+    ) -> tuple[Tensor, float, float]:
+        """The weighted mean loss of a batch, how many of its rows were right, and the sum of their weights."""
         ids, mask = (torch.from_numpy(one).to(accelerator.device) for one in (batch.ids, batch.mask))
         labels = torch.from_numpy(self.labels[batch.rows]).to(accelerator.device)
         weights = torch.from_numpy(self.weights[batch.rows]).to(accelerator.device)
@@ -56,12 +59,13 @@ class Examples:
         losses = cross_entropy(logits, target, reduction="none", label_smoothing=config.label_smoothing)
         # A batch may hold rows of weight 0 alone.
         loss = (losses * weights).sum() / weights.sum().clamp(min=1e-12)
-        return loss, float((logits.argmax(1) == labels).sum())
+        return loss, float((logits.argmax(1) == labels).sum()), float(weights.sum())
 
 
 @runtime_checkable
 class Objective(Protocol):
-    """What a network can be fitted to: texts as token ids, the line of each, and the loss of a batch of them."""
+    """What a network can be fitted to: texts as token ids, the line of each, and the mean loss of a batch of them, how
+    many were right, and what the mean is over."""
 
     @property
     def ids(self) -> list[NDArray[np.int64]]: ...
@@ -71,7 +75,7 @@ class Objective(Protocol):
 
     def loss(
         self, network: nn.Module, batch: batches.Batch, config: Config, accelerator: Any
-    ) -> tuple[Tensor, float]: ...
+    ) -> tuple[Tensor, float, float]: ...
 
 
 @dataclass
@@ -104,18 +108,22 @@ def fit(
 
     `stop()` is asked after every step: True ends the run at once, with the weights as they are. With `checkpoints` the
     run goes on from the newest of them, is saved from time to time, when it is stopped and when it ends; with `finish`
-    it takes no further step.
+    it takes no further step. Where `torchrun` or `accelerate launch` has started several processes, each takes its rows
+    of batches of `batch_size` times their number.
 
     *Raises*: DivergedError if the loss or a gradient is no longer finite; ResourceError where memory or disk end;
     ModelError for checkpoints of another run; UsageError for a device that is not there.
     """
+    world = joined()
     accelerator = accelerator_for(device, config.precision)
-    steps_per_epoch = -(-len(train.ids) // config.batch_size)
+    batch_size = config.batch_size * world.size
+    steps_per_epoch = -(-len(train.ids) // batch_size)
     network.to(accelerator.device)
     rate = learning_rate_factor(config, steps_per_epoch)
     average, best = Average(network, config.weight_average), Best(config.patience)
     state = State(network, make_optimizer(network, config), average, best)
     at = _resumed(state, checkpoints, finish, stream)
+    world.wait()  # for those that still read what the first would write over
     if stream is not None and not at.finished:
         left = steps_per_epoch * config.epochs - at.step
         seconds = _a_step(network, train, config, accelerator) * left
@@ -126,16 +134,19 @@ def fit(
     while not at.finished:
         network.train()
         order = order_stream(config.seed, at.epoch)
-        for batch in batches.epoch(train.ids, config.batch_size, order, config.sort_by_length, start=at.batch):
+        for batch in batches.epoch(train.ids, batch_size, order, config.sort_by_length, start=at.batch):
+            world.seed(config.seed, at.step)
             learning_rate = config.learning_rate * rate(at.step)
             set_rate(state.optimizer, learning_rate)
-            loss, right = take_step(network, batch, train, config, accelerator, state.optimizer, at.step + 1)
+            loss, right, stopped = take_step(
+                network, batch, train, config, accelerator, state.optimizer, at.step + 1, stop, world
+            )
             at.step, at.batch, at.rows = at.step + 1, at.batch + 1, at.rows + len(batch.rows)
             at.loss_sum, at.correct = at.loss_sum + loss * len(batch.rows), at.correct + right
             average.update(network, at.step)
             at.seconds = time.perf_counter() - begun
             progress.step(at.epoch, at.step, len(batch.rows), at.loss_sum / at.rows, at.correct / at.rows)
-            if stop():
+            if stopped:
                 return _stopped(state, checkpoints)
             if checkpoints is not None and checkpoints.due():
                 checkpoints.save(state)
@@ -143,7 +154,7 @@ def fit(
         if validation is not None:
             try:
                 with accelerator.autocast():
-                    scores = validate(average.network, validation, stop)
+                    scores = validate(average.network, validation, stop, world)
             except _Stopped:  # what goes on from here begins with these scores
                 return _stopped(state, checkpoints)
         loss, correct = at.loss_sum / at.rows, at.correct / at.rows
@@ -189,14 +200,20 @@ def _stopped(state: State, checkpoints: Checkpoints | None) -> Outcome:
 
 def take_step(
     network: nn.Module, batch: batches.Batch, data: Objective, config: Config, accelerator: Any,
-    optimizer: torch.optim.Optimizer, step: int,
-) -> tuple[float, float]:  # fmt: skip
-    """One optimizer step: its loss and how many rows were right. The weights stay as they are where it raises."""
+    optimizer: torch.optim.Optimizer, step: int, stop: Callable[[], bool] = lambda: False, world: World = ALONE,
+) -> tuple[float, float, bool]:  # fmt: skip
+    """One optimizer step of all processes: its loss, how many rows were right, and whether anybody said to stop. The
+    weights stay as they are where it raises."""
     try:
-        loss, right = data.loss(network, batch, config, accelerator)
-        _check_finite("loss", loss.item(), step, batch, data, optimizer)
+        loss, right, mass = 0.0, 0.0, 0.0
         optimizer.zero_grad()
-        accelerator.backward(loss)
+        mine = world.mine(batch)
+        if mine is not None:
+            mean, right, mass = data.loss(network, mine, config, accelerator)
+            loss = mean.item()
+            accelerator.backward(mean)
+        loss, right, stopped = world.share(network.parameters(), mass, loss, [right, float(stop())])
+        _check_finite("loss", loss, step, batch, data, optimizer)
         # Without a limit the norm is only measured.
         norm = accelerator.clip_grad_norm_(network.parameters(), config.clip_norm or math.inf)
         _check_finite("gradient's norm", float(norm), step, batch, data, optimizer)
@@ -208,7 +225,7 @@ def take_step(
                 hint=f"--set batch_size={max(1, config.batch_size // 2)}",
             ) from None
         raise
-    return loss.item(), right
+    return loss, right, stopped > 0
 
 
 def _check_finite(
@@ -241,24 +258,32 @@ class _Stopped(Exception):  # noqa: N818 - nothing is wrong
     """Somebody asked to stop in the middle of scoring."""
 
 
-def validate(network: nn.Module, data: Examples, stop: Callable[[], bool] = lambda: False) -> dict[str, float]:
+def validate(
+    network: nn.Module, data: Examples, stop: Callable[[], bool] = lambda: False, world: World = ALONE
+) -> dict[str, float]:
     """Cross-entropy, accuracy and macro-F1 of a network, in evaluation mode, on the device that it is on."""
     network.eval()
     device = next(network.parameters()).device
     # Sorted by length: padding is cheap, and the order of the rows does not matter to the scores.
-    order = np.argsort([len(row) for row in data.ids], kind="stable")
+    together = world if len(data.ids) >= world.size else ALONE
+    order = np.argsort([len(row) for row in data.ids], kind="stable")[together.rank :: together.size]
     parts = []
     with torch.inference_mode(), unpadded():
         for start in range(0, len(order), 256):
-            if stop():
+            if world.size == 1 and stop():  # of several, the others would wait for this one
                 raise _Stopped
             ids, mask = batches.pad([data.ids[row] for row in order[start : start + 256]])
             ids, mask = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
             parts.append(network(ids, mask).float().cpu())
     logits, labels = torch.cat(parts), torch.from_numpy(data.labels[order])
     cells = confusion(labels.numpy(), logits.argmax(1).numpy(), logits.shape[1])
+    loss = float(cross_entropy(logits, labels))
+    if together.size > 1:
+        own = torch.tensor([loss * len(order), *cells.ravel().tolist()], dtype=torch.float64)
+        loss, *counts = together.sum(own).tolist()
+        loss, cells = loss / len(data.ids), np.array(counts).astype(cells.dtype).reshape(cells.shape)
     return {
-        "loss": float(cross_entropy(logits, labels)),
+        "loss": loss,
         "accuracy": float(accuracy(cells)),
         "macro_f1": float(macro_f1(cells)),
     }

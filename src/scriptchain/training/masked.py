@@ -48,15 +48,15 @@ class MaskedTexts:
     first: int
     lines: Sequence[int] = ()
 
-    def loss(self, network: nn.Module, batch: Batch, config: Config, accelerator: Any) -> tuple[Tensor, float]:
-        """The mean loss of the hidden tokens, and the share of them that was named right, in rows."""
+    def loss(self, network: nn.Module, batch: Batch, config: Config, accelerator: Any) -> tuple[Tensor, float, float]:
+        """The mean loss of the hidden tokens, the share of them that was named right, in rows, and their number."""
         ids, mask = (torch.from_numpy(one).to(accelerator.device) for one in (batch.ids, batch.mask))
         hidden = (torch.rand(ids.shape, device=ids.device) < SHARE) & mask & (ids >= self.first)
         with accelerator.autocast():
             logits = network(ids.masked_fill(hidden, MASK), mask, hidden).float()
         count = max(1, len(logits))  # a batch of short texts may hide nothing
         right = float((logits.argmax(1) == ids[hidden]).sum()) / count * len(batch.rows)
-        return cross_entropy(logits, ids[hidden], reduction="sum") / count, right
+        return cross_entropy(logits, ids[hidden], reduction="sum") / count, right, float(len(logits))
 
 
 def masked_texts(ids: list[NDArray[np.int64]], config: Config) -> MaskedTexts:

@@ -54,7 +54,7 @@ def class_weights(config: Config, labels: Labels, numbers: NDArray[np.int64]) ->
 
 def job_of(
     config: Config, tokenizer: Tokenizer, train: Records, validation: Records | None,
-    weights: NDArray[np.float32] | None, lesson: Lesson | None, unlabelled: Sequence[str],
+    weights: NDArray[np.float32] | None, lesson: Lesson | None, unlabelled: Sequence[str], processes: int,
 ) -> dict[str, Any]:  # fmt: skip
     """What a run that goes on must have in common with the one that stopped, as a checkpoint keeps it."""
 
@@ -64,6 +64,7 @@ def job_of(
 
     return {
         "config": configs.to_dict(config),
+        "processes": processes,
         "training rows": digest(train),
         "validation rows": digest(validation),
         "weights of the rows": None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
