@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check -q install -c constraints.txt $(PIP_ARGS)
 DEMO := build/demo
 
-.PHONY: demo test lint test-slow prove gpu parity conformance bench docs clean
+.PHONY: demo test lint test-slow prove gpu parity conformance bench bench-keep figures docs clean
 
 demo: .venv/train
 	$(BIN)/scriptchain train emotions --output $(DEMO) --force
@@ -50,7 +50,15 @@ conformance .venv-conformance/all: BIN := .venv-conformance/bin
 docs: .venv/dev
 	$(BIN)/python docs/generate.py
 
+# Ratios beside others' code against the kept ones; exit code 1 where one became slower than the noise.
 bench: .venv/dev
+	$(BIN)/python benchmarks/bench.py
+
+bench-keep: .venv/dev
+	$(BIN)/python benchmarks/bench.py --keep
+
+# The figures that need no data of yours.
+figures: .venv/dev
 	$(BIN)/python benchmarks/folds.py
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/order.py
