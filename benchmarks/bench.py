@@ -170,9 +170,13 @@ def table(found: dict[str, Any]) -> str:
 def picture(found: dict[str, Any]) -> None:
     values = np.array([[one["value"], one["value"] - one["low"], one["high"] - one["value"]] for one in found.values()])
     figure, axes = plt.subplots(figsize=(9, 0.45 * len(found) + 1), layout="constrained")
-    axes.barh(list(found), values[:, 0], xerr=values[:, 1:].T, color="#4a7ab5", ecolor="#222222", capsize=3)
+    names = [name.replace("`", "") for name in found]
+    axes.barh(names, values[:, 0] - 1, left=1, xerr=values[:, 1:].T, color="#4a7ab5", ecolor="#222222", capsize=3)
     axes.axvline(1, color="#222222", linewidth=1)
     axes.set(xlabel="times as fast as the other, logarithmic", xscale="log")
+    ticks = [tick for tick in (0.25, 0.5, 1, 2, 3, 5, 10) if values[:, 0].min() / 2 < tick < 2 * values[:, 0].max()]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.set_xticks([], minor=True)
     axes.invert_yaxis()
     figure.savefig(PICTURE, dpi=110)
     plt.close(figure)
