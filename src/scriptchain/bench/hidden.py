@@ -42,7 +42,7 @@ def name(model: MaskedModel, tokenizer: Tokenizer, texts: list[str], config: Con
     rng = np.random.default_rng(seed)
     first = len(special(config.tokenizer))
     gaps = [(rng.random(len(one)) < SHARE) & (one >= first) for one in ids]
-    order = np.argsort([len(one) for one in ids], kind="stable")
+    order = np.argsort(ids.lengths, kind="stable")
     losses, right, text = [], [], []
     model.eval()
     for some in np.split(order, range(TOGETHER, len(order), TOGETHER)):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from .ragged import lengths
 from .tokenizer import PAD, Tokenizer
 
 Ids = NDArray[np.int64]
@@ -27,8 +28,8 @@ class Batch:
 
 def pad(ids: Sequence[Ids]) -> tuple[Ids, Mask]:
     """Rows of different lengths as one `(B, L)` array with its mask, L the longest row."""
-    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-    mask = np.arange(lengths.max()) < lengths[:, None]
+    sizes = lengths(ids)
+    mask = np.arange(sizes.max()) < sizes[:, None]
     padded = np.full(mask.shape, PAD, dtype=np.int64)
     padded[mask] = np.concatenate(ids)
     return padded, mask
@@ -48,13 +49,13 @@ def epoch(
     order = rng.permutation(len(ids))
     batches = np.split(order, range(batch_size, len(order), batch_size))
     if sort_by_length:
-        lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
+        sizes = lengths(ids)
         pools = np.split(order, range(POOL * batch_size, len(order), POOL * batch_size))
         batches = [
             batch
             for pool in pools
             for batch in np.split(
-                pool[np.argsort(lengths[pool], kind="stable")], range(batch_size, len(pool), batch_size)
+                pool[np.argsort(sizes[pool], kind="stable")], range(batch_size, len(pool), batch_size)
             )
         ]
         batches = [batches[number] for number in rng.permutation(len(batches))]
@@ -77,14 +78,14 @@ def score_in_batches(
     """Logits of all texts in their own order, computed over batches of similar length. Shape `(N, C)`."""
     require(texts)
     ids = tokenizer.encode(texts).ids
-    lengths = np.fromiter(map(len, ids), dtype=np.int64, count=len(ids))
-    order = np.argsort(lengths, kind="stable")
+    sizes = ids.lengths
+    order = np.argsort(sizes, kind="stable")
     parts: list[NDArray[np.float32]] = []
     start = 0
     while start < len(order):
         # Rows are sorted, so the longest of a batch is its last: take as many as stay within the budget.
         stop = start + 1
-        while stop < len(order) and (stop + 1 - start) * lengths[order[stop]] <= tokens_a_batch:
+        while stop < len(order) and (stop + 1 - start) * sizes[order[stop]] <= tokens_a_batch:
             stop += 1
         parts.append(run(*pad([ids[row] for row in order[start:stop]])))
         start = stop

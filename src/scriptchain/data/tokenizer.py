@@ -15,6 +15,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 
 from ..config import BORROWED
 from ..errors import ConfigError, ModelError
+from .ragged import Ragged
 from .text import model_text
 
 KINDS = ("word", "bpe", "whole")  # that can be trained
@@ -24,13 +25,14 @@ SEP = "[SEP]"  # a fifth one of BORROWED, behind the others
 # No token of these tokenizers needs more characters than this on average; what is longer is cut before the
 # tokenizer sees it, so that a text of many megabytes costs no more than its first max_seq_len tokens.
 CHARACTERS_A_TOKEN = 64
+AT_ONCE = 4096  # texts: what the library makes of one is a hundred times as large as its ids
 
 
 @dataclass(frozen=True)
 class Encoded:
     """Token ids of each text, cut at max_seq_len, and which texts were cut."""
 
-    ids: list[NDArray[np.int64]]
+    ids: Ragged
     truncated: NDArray[np.bool_]
 
 
@@ -188,15 +190,17 @@ class Tokenizer:
         """Ids of each text; a text without any known token is one [UNK], so that no row is ever empty."""
         budget = self.max_seq_len - len(self._before) - len(self._behind)
         limit = self.max_seq_len * CHARACTERS_A_TOKEN
-        cleaned = [model_text(text[: 4 * limit]) for text in texts]
-        rows: list[NDArray[np.int64]] = []
+        rows = Ragged(self.vocab_size)
         truncated = np.zeros(len(texts), dtype=bool)
-        heads = [text[:limit] for text in cleaned]
-        for number, encoding in enumerate(self._backend.encode_batch_fast(heads, add_special_tokens=False)):
-            tokens = encoding.ids or [UNK]
-            longer = len(cleaned[number]) > limit or len(texts[number]) > 4 * limit
-            truncated[number] = longer or len(tokens) > budget
-            rows.append(np.array([*self._before, *tokens[:budget], *self._behind], dtype=np.int64))
+        for start in range(0, len(texts), AT_ONCE):
+            some = texts[start : start + AT_ONCE]
+            cleaned = [model_text(text[: 4 * limit]) for text in some]
+            heads = [text[:limit] for text in cleaned]
+            for number, encoding in enumerate(self._backend.encode_batch_fast(heads, add_special_tokens=False)):
+                tokens = encoding.ids or [UNK]
+                longer = len(cleaned[number]) > limit or len(some[number]) > 4 * limit
+                truncated[start + number] = longer or len(tokens) > budget
+                rows.append([*self._before, *tokens[:budget], *self._behind])
         return Encoded(rows, truncated)
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
@@ -208,9 +212,12 @@ class Tokenizer:
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text before any truncation, [CLS] and [SEP] counted."""
-        encodings = self._backend.encode_batch_fast([model_text(text) for text in texts], add_special_tokens=False)
-        frame = len(self._before) + len(self._behind)
-        return [max(1, len(encoding.ids)) + frame for encoding in encodings]
+        frame, found = len(self._before) + len(self._behind), []
+        for start in range(0, len(texts), AT_ONCE):
+            cleaned = [model_text(text) for text in texts[start : start + AT_ONCE]]
+            encodings = self._backend.encode_batch_fast(cleaned, add_special_tokens=False)
+            found += [max(1, len(encoding.ids)) + frame for encoding in encodings]
+        return found
 
     def spellings(self) -> list[str]:
         """The text that each token of the vocabulary stands for, nothing for a part of a character."""

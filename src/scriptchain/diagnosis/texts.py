@@ -39,7 +39,7 @@ class Vocabulary:
         known = rows.labels if rows.labels is not None and set(rows.labels) <= set(self.labels.names) else None
         truth = None if known is None else self.labels.index(known)
         ids = self.tokenizer.encode(rows.texts).ids
-        order = np.argsort([len(one) for one in ids], kind="stable")
+        order = np.argsort(ids.lengths, kind="stable")
         batches = []
         for start in np.random.default_rng(0).permutation(range(0, len(order), BATCH)):
             chosen = order[start : start + BATCH]

@@ -47,7 +47,7 @@ def with_names(examples: Examples, names: Sequence[str], tokenizer: Tokenizer) -
 class Pairs:
     """Token ids of each text, label numbers `(N,)`, the line of each: what is learned is who belongs together."""
 
-    ids: list[NDArray[np.int64]]
+    ids: Sequence[NDArray[np.int64]]
     labels: NDArray[np.int64]
     lines: Sequence[int] = ()
 

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from ..config import Config
 from ..data import batches
+from ..data.ragged import lengths
 from ..data.tokenizer import CLS, MASK
 from ..errors import DivergedError, ResourceError, UsageError
 from ..model.pipeline import unpadded
@@ -36,7 +37,7 @@ class Examples:
     """Token ids of each text, label numbers `(N,)`, what each row counts in the loss `(N,)`, the line of each, and
     where the label is not all that a row teaches, probabilities of the classes `(N, C)`."""
 
-    ids: list[NDArray[np.int64]]
+    ids: Sequence[NDArray[np.int64]]
     labels: NDArray[np.int64]
     weights: NDArray[np.float32]
     lines: Sequence[int] = ()
@@ -68,7 +69,7 @@ class Objective(Protocol):
     many were right, and what the mean is over."""
 
     @property
-    def ids(self) -> list[NDArray[np.int64]]: ...
+    def ids(self) -> Sequence[NDArray[np.int64]]: ...
 
     @property
     def lines(self) -> Sequence[int]: ...
@@ -266,7 +267,7 @@ def validate(
     device = next(network.parameters()).device
     # Sorted by length: padding is cheap, and the order of the rows does not matter to the scores.
     together = world if len(data.ids) >= world.size else ALONE
-    order = np.argsort([len(row) for row in data.ids], kind="stable")[together.rank :: together.size]
+    order = np.argsort(lengths(data.ids), kind="stable")[together.rank :: together.size]
     parts = []
     with torch.inference_mode(), unpadded():
         for start in range(0, len(order), 256):

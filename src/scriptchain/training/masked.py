@@ -44,7 +44,7 @@ class MaskedModel(nn.Module):
 class MaskedTexts:
     """Token ids of each text, of which those from `first` on may be hidden: other ones in every batch."""
 
-    ids: list[NDArray[np.int64]]
+    ids: Sequence[NDArray[np.int64]]
     first: int
     lines: Sequence[int] = ()
 
@@ -59,7 +59,7 @@ class MaskedTexts:
         return cross_entropy(logits, ids[hidden], reduction="sum") / count, right, float(len(logits))
 
 
-def masked_texts(ids: list[NDArray[np.int64]], config: Config) -> MaskedTexts:
+def masked_texts(ids: Sequence[NDArray[np.int64]], config: Config) -> MaskedTexts:
     """Texts of which any token may be hidden that is none of its tokenizer's own."""
     return MaskedTexts(ids, len(special(config.tokenizer)))
 

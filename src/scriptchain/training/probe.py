@@ -16,6 +16,7 @@ from torch import nn
 
 from ..config import Config
 from ..data import batches
+from ..data.ragged import lengths
 from ..model.pipeline import Network
 from ..report import Stream
 from .baseline import BALANCES, every_class, fit_regression, validation_scores
@@ -73,7 +74,7 @@ def read(network: Network, examples: Examples, stream: Stream | None) -> NDArray
     """What the head's last layer sees of each text, `(N, d_model * pooled_layers)`."""
     network.eval()
     device = next(network.parameters()).device
-    order = np.argsort([len(row) for row in examples.ids], kind="stable")
+    order = np.argsort(lengths(examples.ids), kind="stable")
     parts = []
     with torch.inference_mode():
         for part in in_turn(len(order), AT_ONCE, "the frozen encoder read", stream):
