@@ -221,11 +221,11 @@ def test_t10_nothing_that_is_not_finite_is_learned_or_saved(what, tmp_path, monk
             return gradient * float("nan")
 
     def spoiled(*arguments):
-        loss, right = real(*arguments)
+        loss, right, mass = real(*arguments)
         calls.append(1)
         if len(calls) < 8:
-            return loss, right
-        return (loss * float("inf") if what == "loss" else Spoils.apply(loss)), right
+            return loss, right, mass
+        return (loss * float("inf") if what == "loss" else Spoils.apply(loss)), right, mass
 
     monkeypatch.setattr(loop.Examples, "loss", spoiled)
     with pytest.raises(DivergedError) as caught:
