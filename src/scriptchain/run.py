@@ -1,6 +1,7 @@
 """One training job from rows to a run folder: check, split, train, score the test split once, write."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -27,6 +28,7 @@ from .scoring.intervals import mean_interval
 
 if TYPE_CHECKING:
     from .training.lesson import Lesson
+    from .training.world import World
 
 
 LEFT = ("seed-*", "checkpoints-*", "trial-*", "teacher-*")  # in the folder of an unfinished run or climb
@@ -119,11 +121,10 @@ def train(
     work = output.with_name(f"{output.name}-partial")
     if resume and not force and (output / "manifest.json").exists() and not _has_steps(work):
         return already_finished(output, work)
-    from .training.world import joined
-
-    world = joined()
-    stream = stream if world.leads else None
-    if world.leads:
+    world = _world()
+    leads = world is None or world.leads
+    stream = stream if leads else None
+    if leads:
         check_output(output, force)
     start = time.perf_counter()
     checked = check(rows, test)
@@ -134,8 +135,9 @@ def train(
         stream.write(
             "{train:,} rows to train on, {validation:,} to choose by, {test:,} to score once\n".format(**splits.sizes)
         )
-    with workplace(work, resume, force) if world.leads else nullcontext():
-        world.wait()  # until the folder is there
+    with workplace(work, resume, force) if leads else nullcontext():
+        if world is not None:
+            world.wait()  # until the folder is there
         texts = _unlabelled(unlabelled, splits, stream)
         taught = None if teacher is None else _lesson(teacher, splits, texts, threads, stream)
         runs: list[dict[str, Any]] = []
@@ -150,11 +152,11 @@ def train(
             if job.folder.exists():
                 job.refuse_other(seeded)
             else:
-                job.train(seeded, device, threads, stream, checkpoint_every, finish, writes=world.leads)
-            if not world.leads:
+                job.train(seeded, device, threads, stream, checkpoint_every, finish, writes=leads)
+            if not leads:
                 continue
             runs.append(job.scored(threads))
-        if not world.leads:
+        if not leads:
             return None
         if not runs:
             raise UsageError(f"--finish needs an unfinished run, got none in {work}", hint="leave --finish out")
@@ -171,6 +173,15 @@ def train(
         durable.write(folder / "report.json", (report.to_json(indent=1) + "\n").encode())
         durable.publish(folder, output)
     return report
+
+
+def _world() -> "World | None":
+    """The processes that a launcher has started; None where this is the only one, and torch need not be there."""
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        return None
+    from .training.world import joined
+
+    return joined()
 
 
 @dataclass(frozen=True)
