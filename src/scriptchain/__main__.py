@@ -7,9 +7,11 @@ import signal
 import sys
 
 from .errors import ResourceError, ScriptChainError, UsageError
+from .launched import leads, processes
 from .report import shown
 
-LIBRARIES = ("ACCELERATE_", "FORK_LAUNCHED", "HF_", "LOCAL_RANK", "MKL_", "OMP_", "PYTORCH", "TOKENIZERS_", "TORCH")
+LIBRARIES = ("ACCELERATE_", "FORK_LAUNCHED", "HF_", "LOCAL_RANK", "MASTER_", "MKL_", "OMP_", "PYTORCH", "RANK",
+             "TOKENIZERS_", "TORCH", "WORLD_SIZE")  # fmt: skip
 
 
 class Terminated(BaseException):
@@ -56,7 +58,7 @@ def run(arguments: list[str], debug: bool = False) -> int:
         if debug:
             raise
         if isinstance(error, ScriptChainError):
-            told = os.environ.get("RANK", "0") == "0" or isinstance(error, ResourceError)  # or all say the same
+            told = leads() or isinstance(error, ResourceError)  # else all would say the same
             return _say(str(error), error.exit_code) if told else error.exit_code
         if isinstance(error, MemoryError):
             return _say("not enough memory", ResourceError.exit_code, "a smaller batch_size, or a file in parts")
@@ -73,10 +75,10 @@ def run(arguments: list[str], debug: bool = False) -> int:
 
 def _refuse_several(arguments: list[str]) -> None:
     """Raises UsageError where a launcher has started several processes of what one is enough for."""
-    processes, command = os.environ.get("WORLD_SIZE", "1"), next(iter(arguments), "")
-    if processes != "1" and command not in ("train", "distill"):
+    command = next(iter(arguments), "")
+    if processes() > 1 and command not in ("train", "distill"):
         raise UsageError(
-            f"only train and distill may be several processes, got {processes} of {shown(command)!r}",
+            f"only train and distill may be several processes, got {processes()} of {shown(command)!r}",
             hint="without torchrun",
         )
 

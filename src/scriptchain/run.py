@@ -1,7 +1,6 @@
 """One training job from rows to a run folder: check, split, train, score the test split once, write."""
 
 import json
-import os
 import shutil
 import signal
 import time
@@ -19,6 +18,7 @@ from .data.check import check
 from .data.records import Records
 from .data.splits import split, without
 from .errors import DataError, Interrupted, ModelError, ResourceError, UsageError
+from .launched import processes
 from .report import Report, Stream, Table, percent, with_interval
 from .runtime import bundle
 from .runtime.bundle import Bundle, check_output
@@ -177,7 +177,7 @@ def train(
 
 def _world() -> "World | None":
     """The processes that a launcher has started; None where this is the only one, and torch need not be there."""
-    if os.environ.get("WORLD_SIZE", "1") == "1":
+    if processes() == 1:
         return None
     from .training.world import joined
 

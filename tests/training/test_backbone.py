@@ -359,7 +359,9 @@ def test_pieces_by_likelihood_of_other_characters_or_words_are_refused(part, tmp
     folder = bert_folder(tmp_path, "xlm-roberta")
     table = {"type": "Precompiled", "precompiled_charsmap": CHARSMAP + "AAAA"}
     bare = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": True}
-    for other in (None, table if part == "normalizer" else bare, {"type": "NFKC"}):
+    quotes = {"type": "Replace", "pattern": {"String": "``"}, "content": '"'}
+    twice = {"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": CHARSMAP}, quotes]}
+    for other in (None, table if part == "normalizer" else bare, {"type": "NFKC"}, twice):
         changed(folder / "tokenizer.json", **{part: other})
         with pytest.raises(ModelError, match="got another tokenizer"):
             filled(folder)

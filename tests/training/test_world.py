@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from torch import distributed as processes
+from torch import distributed
 
 from scriptchain import ResourceError
 from scriptchain.__main__ import run
 from scriptchain.data.batches import Batch, pad
-from scriptchain.training.world import World
+from scriptchain.training.world import ALONE, World, joined
 
 from ..refusals import refusal
 
@@ -24,14 +24,14 @@ ALIKE = ["--preset", "seed", "--set", "token_dropout=0", "--set", "class_weights
          "--set", "sort_by_length=true", "--set", "weight_average=0.9"]  # fmt: skip
 
 
-def started(arguments, size: int = 2) -> list[subprocess.Popen]:
+def started(arguments, size: int = 2, program=("-m", "scriptchain")) -> list[subprocess.Popen]:
     """As a launcher would start them, each by itself."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     return [
         subprocess.Popen(
-            [sys.executable, "-m", "scriptchain", *map(str, arguments)],
+            [sys.executable, *program, *map(str, arguments)],
             env=os.environ | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size),
                               "LOCAL_WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
                               "OMP_NUM_THREADS": "1"},
@@ -52,7 +52,8 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
 
 
 def stepped(work: Path) -> bool:
-    return any(not path.name.startswith("000000000") for path in work.glob("checkpoints-seed-0/*-*-*"))
+    """Whether a checkpoint behind the first step is whole; what is being written has another name."""
+    return any(int(path.name[:9]) > 0 for path in work.glob("checkpoints-seed-0/[0-9]*.safetensors"))
 
 
 def wait_for(what, process: subprocess.Popen) -> None:
@@ -77,6 +78,28 @@ def test_two_processes_learn_what_one_with_twice_the_batch_does(tmp_path):
     for name, tensor in weights(one).items():
         np.testing.assert_allclose(there[name], tensor, atol=1e-4, err_msg=name)
     assert not (tmp_path / "two-partial").exists()
+
+
+SCRIPT = """
+import sys
+from scriptchain import Classifier
+from scriptchain.data.records import read
+rows = read("emotions")
+model = Classifier("seed", epochs=1, dropout=0.0, batch_size=int(sys.argv[2]), device="cpu", threads=1)
+model.fit(rows.texts, rows.labels)
+print(model.history_[-1]["step"], round(float(model.logits(rows.texts).sum(0)[0]), 3))
+"""
+
+
+def test_a_script_that_calls_fit_is_several_processes_too(tmp_path):
+    """100 rows: seven steps of 2 x 8, as of 16; every process ends with the whole model."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    told = [out for _, out, _ in ended(started(["-", 8], program=(str(script),)))]
+    alone = subprocess.run([sys.executable, script, "-", "16"], capture_output=True, text=True, check=True)
+    assert told[0] == told[1]
+    assert told[0].split()[0] == alone.stdout.split()[0] == "7"
+    assert float(told[0].split()[1]) == pytest.approx(float(alone.stdout.split()[1]), abs=0.05)
 
 
 def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
@@ -114,9 +137,14 @@ def test_who_waits_for_a_process_that_is_gone_is_told(monkeypatch):
     def all_reduce(_):
         raise RuntimeError("Connection closed by peer [127.0.0.1]:4242")
 
-    monkeypatch.setattr(processes, "all_reduce", all_reduce)
+    monkeypatch.setattr(distributed, "all_reduce", all_reduce)
     with pytest.raises(ResourceError, match=r"^all 2 processes must stay, and one of them is gone; hint: "):
         World(0, 2).wait()
+
+
+def test_a_part_of_a_launchers_words_makes_no_others(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "8")  # as a cluster sets it for whoever asks
+    assert joined() is ALONE
 
 
 @pytest.mark.parametrize(("rows", "size"), [(7, 2), (7, 3), (1, 2), (2, 5)])
@@ -142,5 +170,6 @@ def test_every_row_of_a_batch_is_of_one_process(rows, size):
     ],
 )
 def test_what_one_process_is_enough_for_is_refused(arguments, line, tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in (("WORLD_SIZE", "2"), ("RANK", "0"), ("MASTER_ADDR", "127.0.0.1")):
+        monkeypatch.setenv(name, value)
     assert refusal(tmp_path, capsys, *arguments) == (2, f"{line}; hint: without torchrun")

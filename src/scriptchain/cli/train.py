@@ -1,6 +1,5 @@
 """`scriptchain train FILE`: the command behind which torch lives."""
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -93,10 +92,11 @@ def train(
     from .. import config as configs
     from ..data.records import is_bundled, read
     from ..errors import UsageError
+    from ..launched import processes
 
-    auto, processes = preset == "auto", int(os.environ.get("WORLD_SIZE", "1"))
-    if auto and processes > 1:
-        raise UsageError(f"--preset auto must be one process, got {processes}", hint="without torchrun")
+    auto = preset == "auto"
+    if auto and processes() > 1:
+        raise UsageError(f"--preset auto must be one process, got {processes()}", hint="without torchrun")
     only_auto = {"--budget": budget, "--max-size": max_size, "--max-latency": max_latency, "--margin": margin}
     never_auto = {"--config": config, "--set": settings or None, "--depth": depth, "--teacher": teacher,
                   "--finish": finish or None,

@@ -25,6 +25,7 @@ FILES = ["config.json", "model.safetensors", "tokenizer.json"]  # of what is dow
 # SHA-256 of XLM-RoBERTa's table of characters in base64, `nmt_nfkc` of SentencePiece before 0.1.96. What
 # `unigram` does to a character differs for two alone: there U+FF5E stays, and U+1F23B, newer than the table.
 NFKC = "ce10d747170c5e102c99b841d1cdea976d54405ebc44791f9c3636741a894d8f"
+SPACES = {"Regex": " {2,}"}  # what some write as one, and our texts do not have
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 
 
@@ -84,16 +85,17 @@ class Pretrained:
     def kind(self) -> str:
         """Our name of its tokenizer. Raises ModelError for one that ours could not cut texts like."""
         document = self.tokenizer
-        model, normal = document["model"].get("type"), _parts(document.get("normalizer"), "normalizers")
-        cutter = _parts(document.get("pre_tokenizer"), "pretokenizers")
-        if model == "WordPiece" and normal.keys() == {"BertNormalizer"}:
+        model, normal = document["model"].get("type"), _steps(document.get("normalizer"), "normalizers")
+        cutter = _steps(document.get("pre_tokenizer"), "pretokenizers")
+        kinds, last = [step.get("type") for step in cutter], cutter[-1] if cutter else {}
+        if model == "WordPiece" and [step.get("type") for step in normal] == ["BertNormalizer"]:
             return "wordpiece"
-        as_written = cutter.get("ByteLevel", {}).get("add_prefix_space") is False
-        if model == "BPE" and not normal and cutter.keys() == {"ByteLevel"} and as_written:
+        if model == "BPE" and not normal and kinds == ["ByteLevel"] and not last.get("add_prefix_space"):
             return "roberta"
-        compatible = _charsmap(normal.pop("Precompiled", {})) == NFKC and normal.keys() <= {"Strip", "Replace"}
-        spaced = cutter.keys() | {"WhitespaceSplit"} == {"WhitespaceSplit", "Metaspace"}
-        if model == "Unigram" and compatible and spaced and cutter["Metaspace"].get("prepend_scheme") != "never":
+        tables = [step for step in normal if step.get("pattern") != SPACES and step.get("type") != "Strip"]
+        compatible = [_table(step) for step in tables] == [NFKC]
+        spaced = kinds in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]) and last.get("prepend_scheme") != "never"
+        if model == "Unigram" and compatible and spaced:
             return "unigram"
         raise ModelError(
             f"{self._what} must have BERT's word pieces, RoBERTa's pieces of bytes or XLM-RoBERTa's pieces by "
@@ -149,13 +151,13 @@ class Pretrained:
         return f"init.{self.key} {self.name!r}"
 
 
-def _parts(one: Any, several: str) -> dict[str, dict[str, Any]]:
-    """The steps of a tokenizer's normalizer or cutter by their type."""
+def _steps(one: Any, several: str) -> list[dict[str, Any]]:
+    """Of a tokenizer's normalizer or cutter, whether it has one or more of them."""
     steps = (one.get(several) or [one]) if isinstance(one, dict) else []
-    return {str(step.get("type")): step for step in steps if isinstance(step, dict)}
+    return [step for step in steps if isinstance(step, dict)]
 
 
-def _charsmap(step: dict[str, Any]) -> str:
+def _table(step: dict[str, Any]) -> str:
     return sha256(str(step.get("precompiled_charsmap")).encode()).hexdigest()
 
 

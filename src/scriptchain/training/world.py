@@ -4,18 +4,16 @@ Each takes every n-th row of a batch that is n times as large, and all take the 
 batch would have done, but for the order in which numbers are added. The first one leads: it alone writes and speaks.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch import distributed as processes
+from torch import Tensor, distributed, nn
 
 from ..data.batches import Batch, part
 from ..errors import ResourceError
+from ..launched import processes
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class World:
         """Of all processes' tensors, the same everywhere; in place."""
         if self.size > 1:
             try:
-                processes.all_reduce(tensor)
+                distributed.all_reduce(tensor)
             except RuntimeError:
                 raise ResourceError(
                     f"all {self.size} processes must stay, and one of them is gone",
@@ -84,14 +82,8 @@ ALONE = World()
 
 def joined() -> World:
     """This process's, joined to the others where a launcher has started several."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
+    if processes() == 1:
         return ALONE
-    _join()
-    return World(processes.get_rank(), size)
-
-
-@cache
-def _join() -> None:
-    if not processes.is_initialized():
-        processes.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    if not distributed.is_initialized():
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    return World(distributed.get_rank(), distributed.get_world_size())
