@@ -18,6 +18,7 @@ WAYS = {
     "text_attention": "blockwise",
     "row_attention": "blockwise",
     "dense_attention": "dense",
+    "onnx_attention": "fused",
     "scaled_dot_product_attention": "fused",
 }
 
@@ -102,6 +103,10 @@ def test_compiling_and_exporting_stay_with_whole_tensors(monkeypatch):
     monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
     for bias in (FORMS["table"], None):
         check_choice(monkeypatch, bias, full(600), "an export", "dense_attention")
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    for bias in (FORMS["table"], None):
+        check_choice(monkeypatch, bias, full(600), "ONNX has an operator", "onnx_attention")
+    check_choice(monkeypatch, relative, full(600), "acts on values", "dense_attention")
 
 
 def test_the_law_bites(monkeypatch, low_limit):

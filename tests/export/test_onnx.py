@@ -16,7 +16,7 @@ from scriptchain.model.pipeline import Network, torch_logits
 from scriptchain.model.trace import Trace
 from scriptchain.positions import names
 from scriptchain.runtime.attention_maps import Watched
-from scriptchain.runtime.session import session_logits
+from scriptchain.runtime.session import onnx_session, session_logits
 from scriptchain.training.seed import seeded
 
 TEXTS = ["hello world", "a", "the quick brown fox jumps over the lazy dog " * 4, "", "żółć 🙂", "hello world again"]
@@ -54,6 +54,26 @@ def test_the_two_executors_agree_alone_and_in_batches(changes):
     assert verify(exported, network, tokenizer, TEXTS) < 1e-5
     for text in TEXTS:
         assert_looks_alike(network, tokenizer, exported, text)
+
+
+@pytest.mark.parametrize("changes", [{}, {"positions": "learned+convolutional"}, {"positions": "shaw"}], ids=str)
+def test_pads_may_stand_anywhere(changes):
+    network, tokenizer = built(changes)
+    session = onnx_session(to_onnx(network, tokenizer), threads=1)
+    rng = np.random.default_rng(0)
+    ids, mask = rng.integers(4, tokenizer.vocab_size, (40, 12)), rng.random((40, 12)) < 0.6
+    mask[0], mask[1] = False, True
+    with torch.no_grad():
+        expected = network.eval()(torch.from_numpy(ids), torch.from_numpy(mask)).numpy()
+    np.testing.assert_allclose(session.run(None, {"ids": ids, "mask": mask})[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("positions", ["learned", "rope", "alibi", "t5_bias", "learned+convolutional"])
+def test_each_layer_attends_by_one_operator(positions):
+    model = onnx.load_from_string(to_onnx(*built({"positions": positions})))
+    operators = [node.op_type for node in model.graph.node]
+    assert operators.count("Attention") == SMALL["num_layers"]
+    assert "Softmax" not in operators
 
 
 def assert_looks_alike(network: Network, tokenizer: Tokenizer, exported: bytes, text: str) -> None:

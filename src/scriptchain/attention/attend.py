@@ -17,6 +17,7 @@ from ..positions._bias import batched
 from .choice import Backend, choose
 from .dense import allowed, dense_attention
 from .forms import of_distance
+from .onnx import onnx_attention
 from .rows import row_attention
 from .table import placed
 from .texts import text_attention
@@ -58,6 +59,8 @@ def attend(
             q_THE, k_THE, v_THF = (t.to(torch.get_autocast_dtype(kind)) for t in (q_THE, k_THE, v_THF))
         with torch.autocast(kind, enabled=False):
             return _blockwise(q_THE, k_THE, v_THF, p, scale, bias, dropout)
+    if way == "fused" and torch.onnx.is_in_onnx_export():
+        return onnx_attention(q_THE, k_THE, v_THF, _additive(p, bias, q_THE), scale)
     q_BHQE, k_BHKE, v_BHKF = (batched(t, p) for t in (q_THE, k_THE, v_THF))
     if way == "dense":
         y_BHQF = dense_attention(q_BHQE, k_BHKE, v_BHKF, allowed(p), scale, bias, dropout, trace)
@@ -83,6 +86,12 @@ def _fit(q_THE: Float[Tensor, "*T H E"], p: Positions, bias: Bias | None) -> Non
         if any(have not in (1, want) for have, want in zip(bias.scores.shape, wanted, strict=True)):
             raise UsageError(f"a dense bias must be (batch, heads, queries, keys) {wanted} or 1 there, got "
                              f"{tuple(bias.scores.shape)}")  # fmt: skip
+
+
+def _additive(p: Positions, bias: Bias | None, like: Float[Tensor, "*T H E"]) -> Float[Tensor, "#B #H #Q K"]:
+    """Minus infinity where a query may not look, the bias where it may."""
+    scores = like.new_zeros(()) if bias is None else bias.dense().to(like.dtype)
+    return torch.where(allowed(p), scores, float("-inf"))
 
 
 def _blockwise(

@@ -32,9 +32,10 @@ def choose(
         return "dense", "a trace reads every score"
     if on_values:
         return "dense", "the bias acts on values, so every weight is formed"
-    # Exporters take the fused kernel apart: with a guard against rows without keys, which none is, and with a bias into
-    # strides other than those that they traced.
     if torch.compiler.is_exporting():
+        if torch.onnx.is_in_onnx_export():
+            return "fused", "ONNX has an operator for it"
+        # With a guard against rows without keys, which none is, and with a bias into strides that it did not trace.
         return "dense", "an export takes the fused kernel apart"
     if not readable(p.valid):
         return "fused", "compiled code cannot ask how long texts are"

@@ -15,11 +15,14 @@ from typing import Any
 
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_dynamic, quantize_static
+from onnxscript.optimizer import optimize
 
 from ..data.batches import pad
 from ..data.tokenizer import Tokenizer
 from .onnx import strip
 
+TYPES = ["MatMul", "Gemm", "Gather"]  # what has weights
+FOLDED = 2**24  # bytes of a weight that is reshaped, at most
 BATCH = 16  # calibration texts at a time
 
 
@@ -28,7 +31,7 @@ def dynamic(content: bytes) -> bytes:
     return _quantized(
         content,
         lambda model, place: quantize_dynamic(
-            model, place, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
+            model, place, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8, op_types_to_quantize=TYPES,
             nodes_to_exclude=_of_the_head(model), extra_options={"MatMulConstBOnly": True},
         ),
     )  # fmt: skip
@@ -40,7 +43,7 @@ def static(content: bytes, tokenizer: Tokenizer, texts: Sequence[str]) -> bytes:
         content,
         lambda model, place: quantize_static(
             model, place, _Texts(tokenizer, texts), per_channel=True, reduce_range=True, weight_type=QuantType.QInt8,
-            activation_type=QuantType.QUInt8, op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+            activation_type=QuantType.QUInt8, op_types_to_quantize=TYPES,
             nodes_to_exclude=_of_the_head(model), extra_options={"MatMulConstBOnly": True},
         ),
     )  # fmt: skip
@@ -64,7 +67,9 @@ def _of_the_head(model: onnx.ModelProto) -> list[str]:
 
 
 def _quantized(content: bytes, quantize: Callable[[onnx.ModelProto, Path], None]) -> bytes:
-    model = onnx.load_from_string(content)
+    # A matrix that the graph first reshapes is one only once that is done.
+    model = optimize(onnx.load_from_string(content), input_size_limit=FOLDED, output_size_limit=FOLDED)
+    strip(model)  # shapes that were guessed do not survive the quantizer's renaming
     # What the library's own preparation leaves as a mark; without, it advises on the root logger.
     model.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     with TemporaryDirectory() as folder:

@@ -45,7 +45,7 @@ class SelfAttention(nn.Module):
         if p.packed and trace is None and readable(p.valid) and p.layout.worthwhile:
             layout, p = p.layout, p.layout.positions
             x_TD, qkv_TD = layout.pad(x_TD), layout.pad(qkv_TD)
-        q_THE, k_THE, v_THE = qkv_TD.unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        q_THE, k_THE, v_THE = (t.unflatten(-1, (self.num_heads, -1)) for t in qkv_TD.chunk(3, -1))
         q_THE, k_THE = self.query_norm(q_THE), self.key_norm(k_THE)
         bias = encoding.bias(x_TD, q_THE, k_THE, p)
         q_THE, k_THE = encoding.rotate(q_THE, k_THE, p)

@@ -7,7 +7,7 @@ x[t] + output gelu(sum over o of weight[o] x[t + o]), where `output` and each we
 from typing import final
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..errors import ConfigError
@@ -45,22 +45,21 @@ class Convolutional(PositionalEncoding):
     def embed(self, x_TD: Float[Tensor, "*T D"], p: Positions) -> Float[Tensor, "*T D"]:
         exact = torch.promote_types(x_TD.dtype, torch.float32)
         front_BLD = x_TD.reshape(1, -1, x_TD.shape[-1]).to(exact) if p.packed else _to_front(x_TD.to(exact), p)
-        # In a stream the tokens of a text stand together already, and each knows its index.
-        place = p.index.reshape(1, -1) if p.packed else torch.arange(x_TD.shape[1], device=x_TD.device)
-        length = p.length.reshape(1, -1) if p.packed else p.length
-        reach = len(self.weight) // 2
+        kernel, reach = len(self.weight), len(self.weight) // 2
         wide_BLD = nn.functional.pad(front_BLD, (0, 0, reach, reach))
-        added_BLD = torch.zeros_like(front_BLD)
-        for column, weight in enumerate(self.weight.to(exact)):
-            neighbor = place + (column - reach)
-            inside = ((neighbor >= 0) & (neighbor < length)).unsqueeze(-1)
-            shifted_BLD = wide_BLD.narrow(1, column, front_BLD.shape[1])
-            shifted_BLD = shifted_BLD.masked_fill(~inside, 0)
-            added_BLD = added_BLD + (shifted_BLD * weight if self.output is None else shifted_BLD @ weight)
-        if self.output is not None:
-            added_BLD = nn.functional.gelu(added_BLD) @ self.output.to(exact)
+        neighbors = [wide_BLD.narrow(1, column, front_BLD.shape[1]) for column in range(kernel)]
+        if p.packed:  # before and behind a text stand others, not zeros
+            place = p.index.reshape(1, -1) + torch.arange(-reach, reach + 1, device=x_TD.device)[:, None, None]
+            outside = ((place < 0) | (place >= p.length.reshape(1, -1))).unsqueeze(-1)
+            neighbors = [one.masked_fill(far, 0) for one, far in zip(neighbors, outside, strict=True)]
+        weight = self.weight.to(exact)
+        if self.output is None:
+            parts = [one * of_one for one, of_one in zip(neighbors, weight, strict=True)]
+            added_BLD = sum(parts[1:], start=parts[0])
+        else:  # one product, of the neighbors side by side
+            added_BLD = nn.functional.gelu(torch.cat(neighbors, -1) @ weight.flatten(0, 1)) @ self.output.to(exact)
         if not p.packed:
-            added_BLD = added_BLD.gather(1, p.index.unsqueeze(-1).expand_as(added_BLD))
+            added_BLD = _taken(added_BLD, p.index)
         return x_TD + added_BLD.reshape(x_TD.shape).to(x_TD.dtype)
 
     @classmethod
@@ -73,5 +72,10 @@ def _to_front(x_BLD: Float[Tensor, "B L D"], p: Positions) -> Float[Tensor, "B L
     slots = torch.arange(x_BLD.shape[1], device=x_BLD.device)
     # Where each comes from is scattered, as small numbers, and the tokens are gathered: they are many times as large.
     source = torch.zeros_like(p.index).scatter_add(1, p.index, torch.where(p.valid, slots, 0))
-    front = x_BLD.gather(1, source.unsqueeze(-1).expand_as(x_BLD))
-    return front.masked_fill((slots >= p.length).unsqueeze(-1), 0)
+    return _taken(x_BLD, source).masked_fill((slots >= p.length).unsqueeze(-1), 0)
+
+
+def _taken(x_BLD: Float[Tensor, "B L D"], slots_BL: Int[Tensor, "B L"]) -> Float[Tensor, "B L D"]:
+    """Of each row the tokens at those slots."""
+    rows = torch.arange(x_BLD.shape[0], device=x_BLD.device).unsqueeze(-1) * x_BLD.shape[1] + slots_BL
+    return x_BLD.flatten(0, 1).index_select(0, rows.flatten()).view(x_BLD.shape)

@@ -1,4 +1,4 @@
-"""What each head of a finished model looks at, without torch: the softmaxes of its ONNX graph, made outputs of a copy.
+"""What each head of a finished model looks at, without torch: the weights in its ONNX graph, made outputs of a copy.
 
 Where a head looks is not what the answer rests on: weights can be moved about without the answer changing (*Source*:
 arXiv 1902.10186). `explain` measures the second.
@@ -35,8 +35,9 @@ class Watched:
     """A model whose attention can be seen, from its ONNX file and its vocabulary."""
 
     def __init__(self, onnx: bytes, tokenizer: Tokenizer):
-        self._tokenizer, self._names = tokenizer, graph.outputs_of(onnx, b"Softmax")
-        self._graph = onnx_session(graph.with_outputs(onnx, self._names), threads=1)
+        self._tokenizer = tokenizer
+        watched, self._names = graph.with_weights(onnx)
+        self._graph = onnx_session(watched, threads=1)
 
     @classmethod
     def of(cls, session: Session) -> "Watched":

@@ -8,7 +8,7 @@ list of numbered fields, each a number, eight bytes, four bytes, or bytes that m
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -58,16 +58,37 @@ def check(content: bytes, name: str, embeddings: tuple[str, int]) -> None:
         raise ModelError(f"{name} must have an embedding for each of {rows:,} tokens, got {found:,}")
 
 
-def outputs_of(content: bytes, kind: bytes) -> list[str]:
-    """What the nodes of that operator compute, by name, in the order in which they run."""
+def with_weights(content: bytes) -> tuple[bytes, list[str]]:
+    """The model with what each softmax and each attention weighs by among its outputs, and their names, first to last.
+
+    Of a message that stands twice the fields are joined, so what is added may stand behind the rest.
+    """
     (whole,) = _all(_known(memoryview(content), MODEL, "model.onnx"), "graph")
-    nodes = [_known(node, NODE, "model.onnx") for node in _all(_known(whole, GRAPH, "model.onnx"), "node")]
-    return [_bytes(node["output"][0]).decode() for node in nodes if list(map(_bytes, node["op_type"])) == [kind]]
+    names: list[str] = []
+    added = b""
+    for node in _all(_known(whole, GRAPH, "model.onnx"), "node"):
+        fields = _known(node, NODE, "model.onnx")
+        kind = _bytes(fields["op_type"][0])
+        if kind == b"Softmax":
+            names.append(_bytes(fields["output"][0]).decode())
+        elif kind == b"Attention":
+            names.append(f"weights {len(names)}")
+            added += _message(1, _weighing(fields, names[-1]))
+    added += b"".join(_message(12, _message(1, name.encode())) for name in names)
+    return content + _message(7, added), names
 
 
-def with_outputs(content: bytes, names: Sequence[str]) -> bytes:
-    """The model with these values among its outputs: of a message that stands twice, the fields are joined."""
-    return content + b"".join(_message(7, _message(12, _message(1, name.encode()))) for name in names)
+def _weighing(attention: dict[str, list[int | memoryview]], name: str) -> bytes:
+    """The same node once more, which gives its weights too: the fourth output, as they are after the softmax."""
+    mode = b"qk_matmul_output_mode"
+    kept = [one for one in _all(attention, "attribute") if _bytes(_known(one, ATTRIBUTE, name)["name"][0]) != mode]
+    after_softmax = _message(1, mode) + bytes([3 << 3, 3, 20 << 3 & 127 | 128, 1, 2])  # i = 3; type = INT, field 20
+    return b"".join([
+        *(_message(1, _bytes(one)) for one in attention["input"]),
+        *(_message(2, one) for one in (f"{name} values".encode(), b"", b"", name.encode())),
+        _message(4, b"Attention"),
+        *(_message(5, one) for one in (*map(bytes, kept), after_softmax)),
+    ])  # fmt: skip
 
 
 def _message(number: int, content: bytes) -> bytes:

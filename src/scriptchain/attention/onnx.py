@@ -1,0 +1,27 @@
+"""Attention as ONNX's own operator: one node of a graph, which an executor runs without forming what it consists of."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def onnx_attention(
+    q_BLHE: Float[Tensor, "B L H E"],
+    k_BLHE: Float[Tensor, "B L H E"],
+    v_BLHF: Float[Tensor, "B L H F"],
+    mask_BHLL: Float[Tensor, "#B #H #L L"],
+    scale: float,
+) -> Float[Tensor, "B L H F"]:
+    """softmax(scale q k + mask) v. Heads stay behind tokens, where the operator takes them from.
+
+    *Source*: the operator Attention of opset 23.
+    """
+    batch, length, heads, width = v_BLHF.shape
+    # One mask for all texts or all heads will do; one row for all queries is what executors do not take.
+    mask = mask_BHLL.expand(-1, -1, length, length)
+    y_BLD = torch.onnx.ops.symbolic(
+        "Attention", (q_BLHE.flatten(2), k_BLHE.flatten(2), v_BLHF.flatten(2), mask),
+        {"scale": scale, "q_num_heads": heads, "kv_num_heads": heads},
+        dtype=v_BLHF.dtype, shape=(batch, length, heads * width), version=23,
+    )  # fmt: skip
+    return y_BLD.unflatten(-1, (heads, width))
