@@ -32,6 +32,8 @@ from study import Study
 
 from scriptchain import Classifier, runtime
 from scriptchain.data.records import read
+from scriptchain.export.quantize import dynamic
+from scriptchain.runtime.session import session_logits
 from scriptchain.training.loop import Examples
 from training import ours, study
 
@@ -96,26 +98,25 @@ def measured(folder: Path) -> Iterator[tuple[str, Sides]]:
         return sum(study(ids, labels, 4, 400, 15, 32, "cpu") for _ in range(30))
 
     yield "100 rows, 30 epochs, beside the study's", (partial(ours, job, 4, 400, 15, "cpu", {"epochs": 30}), thirty)
-    served = runtime.load(folder / "run", threads=1)
+    floats = runtime.load(folder / "run", threads=1)
+    eight_bits = session_logits(dynamic(floats.bundle.read("model.onnx")), floats.bundle.tokenizer, threads=1)
     eager = Study(2000).eval()
     padded = torch.randint(4, 2000, (512, eager.positions.shape[0]))
     texts = [records.texts[row % len(records)] for row in range(512)]
-
-    def answered(some: list[str]) -> None:
-        served.logits(some)
 
     def forward(rows: torch.Tensor) -> None:
         with torch.inference_mode():
             eager(rows)
 
-    yield (
-        "512 texts to scores, words cut, beside an eager encoder alone",
-        (timed(partial(answered, texts)), timed(partial(forward, padded))),
-    )
-    yield (
-        "one text to scores, beside an eager encoder alone",
-        (timed(partial(answered, texts[:1]), 20), timed(partial(forward, padded[:1]), 20)),
-    )
+    for what, answer in (("", floats.logits), (" in 8 bits", eight_bits)):
+        yield (
+            f"512 texts to scores{what}, words cut, beside an eager encoder alone",
+            (timed(partial(answer, texts)), timed(partial(forward, padded))),
+        )
+        yield (
+            f"one text to scores{what}, beside an eager encoder alone",
+            (timed(partial(answer, texts[:1]), 20), timed(partial(forward, padded[:1]), 20)),
+        )
     given, p = biases.inputs(2048), biases.full(2048)
     for what, run in (("forward", biases.forward), ("forward and backward", biases.both)):
         for other in ("plain", "gathered"):
