@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from machine import machine
+from threadpoolctl import threadpool_limits
 
 from scriptchain.config import Config
 from scriptchain.data.records import read
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, help="cut each text to that many tokens of the first RUN")
     told = parser.parse_args()
     print(machine(), flush=True)
+    threadpool_limits(1)  # a pool that waits for work would be counted with whoever comes next
     texts = read(told.file, labels_required=False).texts[: told.texts]
     if told.words:
         texts = [" ".join(text.split()[: told.words]) for text in texts]
