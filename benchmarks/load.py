@@ -1,7 +1,8 @@
 """The server under load: an open loop, whose requests are sent when they are due, however the last ones went.
 
-usage: python benchmarks/load.py RUN TEXTS.csv [--rate 500] [--seconds 60] [--texts 1] [--connections 128]
-Latency counts from when a request was due. The driver is a process of its own on the same cores. Beside the answers
+usage: python benchmarks/load.py RUN TEXTS.csv [--rate 500] [--seconds 60] [--texts 1] [--connections 128] [--apart]
+Latency counts from when a request was due. The driver is a process of its own on the same cores, or with --apart on one
+and the server on another, so that a driver with more to do leaves the server what it had. Beside the answers
 stand the server's CPU time a request, and its memory and open files ten times on the way.
 """
 
@@ -31,12 +32,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--texts", type=int, default=1)
     parser.add_argument("--connections", type=int, default=128)
+    parser.add_argument("--apart", action="store_true")
     told = parser.parse_args()
     print(machine(), flush=True)
     texts = read(told.file, labels_required=False).texts
     bodies = [json.dumps({"texts": texts[n : n + told.texts]}).encode() for n in range(0, 2000, told.texts)]
     command = [sys.executable, "-m", "scriptchain", "serve", told.run, "--port", "0"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    if told.apart:
+        one, other, *_ = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(server.pid, {one})
+        os.sched_setaffinity(0, {other})
     assert server.stderr is not None
     found = re.search(r":(\d+)\n", server.stderr.readline())
     assert found is not None

@@ -8,6 +8,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -147,6 +148,7 @@ async def _answer(refused: Refused, request_id: str, send: Any) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+@lru_cache(64)
 def _name(place: bytes) -> str:
     """Of a host with or without its port; nothing of what is none."""
     try:
