@@ -24,8 +24,8 @@ NEAR_MIN_WORDS = 5  # in shorter texts one word is most of the meaning
 LISTED_ROWS = 100
 
 _EXAMPLES = 3
-_CHUNK_WORDS = 2**22  # words hashed at a time: bounds the temporary arrays
-_MAX_SIGNATURES = 2**25  # sorted at a time
+_CHUNK_WORDS = 2**18  # words hashed at a time: bounds the temporary arrays
+_MAX_SIGNATURES = 2**22  # sorted at a time
 _NO_SCRIPT = "NONE"
 _LATIN = re.compile("[A-Za-z]")
 _STOP_WORDS = {
@@ -122,11 +122,11 @@ def _gathered(texts: Sequence[str], labels: Sequence[str] | None) -> _Facts:
         if labels is not None and phrases[labels[row]] in f" {key} ":
             own_label[labels[row]] += 1
     return _Facts(
-        np.array(text_hashes),
-        np.array(key_hashes),
-        np.array(words),
-        np.array(word_hashes).view(np.uint64),
-        np.array(key_words),
+        np.frombuffer(text_hashes, np.uint64),
+        np.frombuffer(key_hashes, np.uint64),
+        np.frombuffer(words, np.int64),
+        np.frombuffer(word_hashes, np.uint64),
+        np.frombuffer(key_words, np.int64),
         scripts,
         languages,
         own_label,
