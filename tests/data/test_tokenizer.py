@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scriptchain.data import borrowed
 from scriptchain.data.text import model_text
 from scriptchain.data.tokenizer import CHARACTERS_A_TOKEN, CLS, KINDS, MASK, PAD, SEP, SPECIAL, UNK, Tokenizer
 from scriptchain.errors import ConfigError, ModelError
@@ -29,7 +30,7 @@ def trained(kind: str, *, length: int = 12, cls: bool = False, lowercase: bool =
 
 
 def of_pieces(pieces, texts, size: int, *, length: int = 60, cls: bool = True) -> Tokenizer:
-    return Tokenizer.of_pieces(pieces, texts, vocab_size=size, lowercase=True, max_seq_len=length, with_cls=cls)
+    return borrowed.of_pieces(pieces, texts, vocab_size=size, lowercase=True, max_seq_len=length, with_cls=cls)
 
 
 ENGLISH = ["the", "food", "##s", *"!?[]xyz", *(f"##{letter}" for letter in "xyz")]
@@ -39,7 +40,7 @@ LIKELY = {"▁": -2.0, "▁the": -3.0, "▁food": -4.0, "<s>": 0.0, **dict.fromk
 
 
 def of_scores(scores, texts, size: int, *, length: int = 60, cls: bool = True) -> Tokenizer:
-    return Tokenizer.of_scores(
+    return borrowed.of_scores(
         scores, texts, without=["<s>"], vocab_size=size, max_seq_len=length, with_cls=cls
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from scriptchain import Classifier, ConfigError, MissingExtraError, ModelError, ResourceError, config, runtime
 from scriptchain.__main__ import run
 from scriptchain.config import Config
+from scriptchain.data import borrowed
 from scriptchain.data.batches import pad
 from scriptchain.model.pipeline import Network
 from scriptchain.positions import Positions
@@ -95,7 +96,7 @@ def test_fewer_pieces_change_nothing_where_they_suffice(bert):
     small = sum(len(piece.removeprefix("##")) == 1 for piece in PIECES) + 5 + 4
     resolved = made(bert)
     start = start_of(resolved)
-    few = type(tokenizer).of_pieces(PIECES, texts, vocab_size=small, lowercase=True, max_seq_len=16, with_cls=True)
+    few = borrowed.of_pieces(PIECES, texts, vocab_size=small, lowercase=True, max_seq_len=16, with_cls=True)
     assert few.vocab_size == small < tokenizer.vocab_size
     other = Network(resolved, few.vocab_size, 3).eval()
     start.fill(other, few)

@@ -2,9 +2,7 @@
 
 import json
 import math
-import unicodedata
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,100 +66,13 @@ class Tokenizer:
         if kind not in KINDS:
             raise ConfigError(f"tokenizer must be one of {', '.join(KINDS)}, got {kind!r}")
         cleaned = [model_text(text) for text in texts]
-        backend = _backend(kind, lowercase)
+        backend = backend_of(kind, lowercase)
         backend.train_from_iterator(cleaned, _trainer(kind, vocab_size, min_frequency))
         if kind == "whole":
-            backend = _backend(kind, lowercase, *_keeping_words(backend, cleaned, vocab_size, min_frequency))
+            backend = backend_of(kind, lowercase, *_keeping_words(backend, cleaned, vocab_size, min_frequency))
         if reserve and kind != "bpe":  # it would cut a word that it has not met into pieces all the same
             backend = _with_reserve(backend, kind, lowercase, vocab_size, reserve)
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
-
-    @classmethod
-    def of_pieces(
-        cls, pieces: Sequence[str], texts: Iterable[str], *, vocab_size: int, lowercase: bool, max_seq_len: int,
-        with_cls: bool,
-    ) -> "Tokenizer":  # fmt: skip
-        """`wordpiece` from the vocabulary of another model, cut down to `vocab_size` pieces in the order given.
-
-        First stay the characters, so that what could be spelled still can; then what these texts need, the most
-        frequent first; then the first of the others, as a reserve for texts that are not here.
-        """
-        own = [*SPECIAL, SEP]
-        # "[MASK]" and "[unused7]" are what no text is cut into: brackets are pieces of their own.
-        others = [piece for piece in dict.fromkeys(pieces) if len(piece) == 1 or not piece.startswith("[")]
-        whole = _backend("wordpiece", lowercase, {piece: number for number, piece in enumerate([*own, *others])})
-        cleaned = [model_text(text) for text in texts]
-        encodings = whole.encode_batch_fast(cleaned, add_special_tokens=False)
-        counts = Counter(number for encoding in encodings for number in encoding.ids)
-
-        def rank(number: int) -> tuple[bool, int, int]:
-            return len(others[number].removeprefix("##")) > 1, -counts[number + len(own)], number
-
-        kept = sorted(sorted(range(len(others)), key=rank)[: max(0, vocab_size - len(own))])
-        vocabulary = [*own, *(others[number] for number in kept)]
-        backend = _backend("wordpiece", lowercase, {piece: number for number, piece in enumerate(vocabulary)})
-        return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
-
-    @classmethod
-    def of_merges(
-        cls, pieces: Sequence[str], merges: Sequence[tuple[str, str]], texts: Iterable[str], *, vocab_size: int,
-        max_seq_len: int, with_cls: bool,
-    ) -> "Tokenizer":  # fmt: skip
-        """`roberta` from the vocabulary of another model, cut down to `vocab_size` pieces in the order given.
-
-        What stays is chosen as in `of_pieces`; with a piece stay the two that it is merged of, and so on down to bytes,
-        so that every text which the pieces suffice for is cut as before.
-        """
-        own = [*SPECIAL, SEP]
-        parts = {one + other: (one, other) for one, other in merges}
-        letters = set(pre_tokenizers.ByteLevel.alphabet())
-        others = [piece for piece in dict.fromkeys(pieces) if piece in letters or piece in parts]
-        vocabulary = {piece: number for number, piece in enumerate([*own, *others])}
-        whole = _backend("roberta", False, vocabulary, merges)
-        encodings = whole.encode_batch_fast([model_text(text) for text in texts], add_special_tokens=False)
-        counts = Counter(number for encoding in encodings for number in encoding.ids)
-        kept = {piece for piece in others if piece in letters}
-
-        def made_of(piece: str) -> set[str]:
-            return set() if piece in kept else {piece}.union(*map(made_of, parts[piece]))
-
-        for piece in sorted(others, key=lambda piece: (-counts[vocabulary[piece]], vocabulary[piece])):
-            more = made_of(piece)
-            if len(own) + len(kept) + len(more) <= vocab_size:
-                kept |= more
-        remaining = {piece: n for n, piece in enumerate([*own, *(piece for piece in others if piece in kept)])}
-        backend = _backend("roberta", False, remaining, [pair for pair in merges if pair[0] + pair[1] in kept])
-        return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
-
-    @classmethod
-    def of_scores(
-        cls, scores: Mapping[str, float], texts: Iterable[str], *, without: Collection[str], vocab_size: int,
-        max_seq_len: int, with_cls: bool,
-    ) -> "Tokenizer":  # fmt: skip
-        """`unigram` from the pieces of another model and their scores, cut down to `vocab_size` in the order given.
-
-        What stays is chosen as in `of_pieces`, of the characters those that these texts hold: a hundred languages have
-        too many. A text whose pieces all stay is cut as before; no text is cut into one of `without`.
-        """
-        own = special("unigram")
-        others = [piece for piece in scores if piece not in without and " " not in piece]
-
-        def backend(pieces: Sequence[str]) -> tokenizers.Tokenizer:
-            rows = {piece: row for row, piece in enumerate([*own, *pieces])}
-            return _backend("unigram", False, rows, (), [scores[piece] for piece in pieces])
-
-        cleaned = [model_text(text) for text in texts]
-        encodings = backend(others).encode_batch_fast(cleaned, add_special_tokens=False)
-        counts = Counter(number - len(own) for encoding in encodings for number in encoding.ids)
-        rarest = min(scores[piece] for piece in others)  # by which the cost of an unknown letter goes
-        letters = {"", *unicodedata.normalize("NFKC", "".join(cleaned))}
-
-        def rank(number: int) -> tuple[bool, int, int]:
-            needed = others[number].removeprefix("▁") in letters or scores[others[number]] == rarest
-            return not needed, -counts[number], number
-
-        kept = sorted(sorted(range(len(others)), key=rank)[: max(0, vocab_size - len(own))])
-        return cls(backend([others[number] for number in kept]), max_seq_len=max_seq_len, cls=with_cls)
 
     @classmethod
     def from_json(cls, document: Any, *, kind: str, lowercase: bool, max_seq_len: int, with_cls: bool) -> "Tokenizer":
@@ -169,7 +80,7 @@ class Tokenizer:
 
         *Raises*: ModelError if anything else in it is not what this kind has.
         """
-        backend = _backend(kind, lowercase, *_vocabulary(document, kind))
+        backend = backend_of(kind, lowercase, *_vocabulary(document, kind))
         if not _agree(_without_vocabulary(document), _without_vocabulary(json.loads(backend.to_str()))):
             raise ModelError(f"tokenizer.json must be a tokenizer of kind {kind!r}, lowercase {lowercase}, got another")
         return cls(backend, max_seq_len=max_seq_len, cls=with_cls)
@@ -234,7 +145,7 @@ class Tokenizer:
         return [(self._backend.id_to_token(int(number)) or SPECIAL[UNK]).strip() for number in ids]
 
 
-def _backend(
+def backend_of(
     kind: str,
     lowercase: bool,
     vocabulary: dict[str, int] | None = None,
@@ -401,7 +312,7 @@ def _with_reserve(
 ) -> tokenizers.Tokenizer:
     model = json.loads(backend.to_str())["model"]
     vocabulary = dict(model["vocab"])
-    cut = _backend(kind, lowercase)
+    cut = backend_of(kind, lowercase)
     for word in reserve:
         if len(vocabulary) >= vocab_size:
             break
@@ -410,7 +321,7 @@ def _with_reserve(
         if len(tokens) == 1:
             vocabulary.setdefault(tokens[0], len(vocabulary))
     merges = [(one, other) for one, other in model.get("merges", [])]
-    return _backend(kind, lowercase, vocabulary, merges)
+    return backend_of(kind, lowercase, vocabulary, merges)
 
 
 def _in_order(vocabulary: dict[str, int]) -> list[str]:

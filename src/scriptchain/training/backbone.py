@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..config import Config
+from ..data import borrowed
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError, ModelError
 from ..model.block import Block
@@ -106,10 +107,10 @@ class Backbone:
         config = self.config
         size = {"vocab_size": config.vocab_size, "max_seq_len": config.max_seq_len, "with_cls": config.starts_with_cls}
         if self.given.kind == "wordpiece":
-            return Tokenizer.of_pieces(self.given.pieces, texts, lowercase=config.lowercase, **size)
+            return borrowed.of_pieces(self.given.pieces, texts, lowercase=config.lowercase, **size)
         if self.given.kind == "unigram":
-            return Tokenizer.of_scores(self.given.scores, texts, without=self.special.values(), **size)
-        return Tokenizer.of_merges(self.given.pieces, self.given.merges, texts, **size)
+            return borrowed.of_scores(self.given.scores, texts, without=self.special.values(), **size)
+        return borrowed.of_merges(self.given.pieces, self.given.merges, texts, **size)
 
     def fill(self, network: Network, tokenizer: Tokenizer) -> None:
         """Copies the weights; the head keeps its own."""
