@@ -79,6 +79,8 @@ def score_in_batches(
     require(texts)
     ids = tokenizer.encode(texts).ids
     sizes = ids.lengths
+    if len(sizes) * sizes.max() <= tokens_a_batch:
+        return run(*pad(ids))
     order = np.argsort(sizes, kind="stable")
     parts: list[NDArray[np.float32]] = []
     start = 0
