@@ -2,6 +2,7 @@
 
 from .attend import attend
 from .choice import explain
+from .onnx import onnx_operator
 from .table import Toeplitz
 
-__all__ = ["Toeplitz", "attend", "explain"]
+__all__ = ["Toeplitz", "attend", "explain", "onnx_operator"]

@@ -17,7 +17,7 @@ from ..positions._bias import batched
 from .choice import Backend, choose
 from .dense import allowed, dense_attention
 from .forms import of_distance
-from .onnx import onnx_attention
+from .onnx import is_wanted, onnx_attention
 from .rows import row_attention
 from .table import placed
 from .texts import text_attention
@@ -59,7 +59,7 @@ def attend(
             q_THE, k_THE, v_THF = (t.to(torch.get_autocast_dtype(kind)) for t in (q_THE, k_THE, v_THF))
         with torch.autocast(kind, enabled=False):
             return _blockwise(q_THE, k_THE, v_THF, p, scale, bias, dropout)
-    if way == "fused" and torch.onnx.is_in_onnx_export():
+    if way == "fused" and is_wanted():
         return onnx_attention(q_THE, k_THE, v_THF, _additive(p, bias, q_THE), scale)
     q_BHQE, k_BHKE, v_BHKF = (batched(t, p) for t in (q_THE, k_THE, v_THF))
     if way == "dense":

@@ -10,6 +10,7 @@ from ..errors import UsageError
 from ..positions import Bias, Positions
 from ..positions._positions import readable
 from .forms import in_rows, of_distance
+from .onnx import is_wanted
 from .table import placed
 
 Backend = Literal["auto", "fused", "dense", "blockwise"]
@@ -33,7 +34,7 @@ def choose(
     if on_values:
         return "dense", "the bias acts on values, so every weight is formed"
     if torch.compiler.is_exporting():
-        if torch.onnx.is_in_onnx_export():
+        if is_wanted():
             return "fused", "ONNX has an operator for it"
         # With a guard against rows without keys, which none is, and with a bias into strides that it did not trace.
         return "dense", "an export takes the fused kernel apart"

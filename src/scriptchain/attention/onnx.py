@@ -1,8 +1,30 @@
 """Attention as ONNX's own operator: one node of a graph, which an executor runs without forming what it consists of."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+_wanted = [False]  # no context variable: an export could not trace it
+
+
+@contextmanager
+def onnx_operator() -> Iterator[None]:
+    """Inside, `torch.onnx.export` makes one node of each `attend`: for an `opset_version` of 23 or later, which has it.
+
+    Without, an export is of plain operators, for any opset.
+    """
+    before, _wanted[0] = _wanted[0], True
+    try:
+        yield
+    finally:
+        _wanted[0] = before
+
+
+def is_wanted() -> bool:
+    return _wanted[0] and torch.onnx.is_in_onnx_export()
 
 
 def onnx_attention(

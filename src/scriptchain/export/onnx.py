@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..attention import onnx_operator
 from ..data.tokenizer import Tokenizer
 from ..errors import ScriptChainError
 from ..model.pipeline import Network, torch_logits
@@ -31,7 +32,7 @@ def to_onnx(network: Network, tokenizer: Tokenizer) -> bytes:
     dynamic = ({0: batch, 1: length}, {0: batch, 1: length}, None)
     for talker in ("torch.onnx", "onnxscript"):
         logging.getLogger(talker).setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), onnx_operator():
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's business
         program = torch.onnx.export(
             network, (*example, None), dynamo=True, opset_version=OPSET, dynamic_shapes=dynamic, verbose=False,
