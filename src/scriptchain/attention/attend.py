@@ -65,9 +65,7 @@ def attend(
     if way == "dense":
         y_BHQF = dense_attention(q_BHQE, k_BHKE, v_BHKF, allowed(p), scale, bias, dropout, trace)
     else:
-        mask = allowed(p)
-        if bias is not None:
-            mask = bias.dense().to(q_THE.dtype).masked_fill(~mask, float("-inf"))
+        mask = allowed(p) if bias is None else _additive(p, bias, q_THE)
         y_BHQF = scaled_dot_product_attention(q_BHQE, k_BHKE, v_BHKF, attn_mask=mask, dropout_p=dropout, scale=scale)
     return _tokens_first(y_BHQF, v_THF)
 
