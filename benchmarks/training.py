@@ -28,6 +28,9 @@ from scriptchain.training.seed import seeded
 OURS: dict[str, dict[str, Any]] = {
     "as the preset": {},
     "sorted by length": {"sort_by_length": True},
+    "sorted, bf16": {"sort_by_length": True, "precision": "bf16"},
+    "sorted, batch x 4": {"sort_by_length": True, "times": 4},
+    "sorted, batch x 4, bf16": {"sort_by_length": True, "times": 4, "precision": "bf16"},
     "sorted, batch x 8": {"sort_by_length": True, "times": 8},
     "sorted, batch x 8, bf16": {"sort_by_length": True, "times": 8, "precision": "bf16"},
 }

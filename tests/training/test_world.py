@@ -103,9 +103,12 @@ def test_a_script_that_calls_fit_is_several_processes_too(tmp_path):
 
 
 def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
-    """Dropout differs by process, and all of it follows from the seed and the step."""
+    """Dropout differs by process, and all of it follows from the seed and the step.
+
+    The run is long: on a busy machine seconds pass between the first checkpoint and the signal.
+    """
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    settings = ["train", "emotions", "--preset", "seed", "--set", "epochs=9", "--set", "batch_size=4",
+    settings = ["train", "emotions", "--preset", "seed", "--set", "epochs=24", "--set", "batch_size=4",
                 "--checkpoint-every", "0.2", "--quiet", "--output"]  # fmt: skip
     assert [code for code, *_ in ended(started([*settings, whole]))] == [0, 0]
     both = started([*settings, broken])
