@@ -1,7 +1,6 @@
 """The process: a socket, a model, signals. SIGHUP loads the model folder anew, SIGINT and SIGTERM end gracefully."""
 
 import asyncio
-import errno
 import gc
 import ipaddress
 import logging
@@ -12,7 +11,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import uvicorn
@@ -25,7 +23,6 @@ from .limits import Limits
 from .model import Model
 from .protocol import Connection
 
-LOG = logging.getLogger("scriptchain.server")
 OWN = 32  # files that the process has open for itself
 NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -92,7 +89,6 @@ async def _run(
             limit_concurrency=limits.connections, timeout_graceful_shutdown=max(1, round(limits.drain)), lifespan="on",
         )
     )  # fmt: skip
-    asyncio.get_running_loop().set_exception_handler(_unheard)
     server.reload = asyncio.Event()
     service: Service = app.state.service
     Connection.seconds, Connection.room = limits.header_seconds, limits.headers
@@ -127,14 +123,6 @@ def _room(connections: int) -> int:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return connections if soft == resource.RLIM_INFINITY else max(1, min(connections, soft - OWN))
-
-
-def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Where files run out all the same, the loop waits a second before it accepts again; nobody needs a traceback."""
-    if isinstance(error := context.get("exception"), OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        LOG.warning("no file is left for another connection; the next is accepted in a second")
-    else:
-        loop.default_exception_handler(context)
 
 
 def _say(stream: Stream | None, line: str) -> None:
