@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import os
 import random
 import signal
@@ -35,6 +36,7 @@ def sentences(count: int, seed: int = 0) -> list[str]:
 def predict(tiny_run, capsys, monkeypatch):
     """Runs predict in this process, 7 rows a chunk; returns the exit code and stderr."""
     monkeypatch.setattr(bulk, "CHUNK", 7)
+    monkeypatch.setattr(command, "SILENT", math.inf)  # a slow machine says no more than a fast one
 
     def call(*arguments: object) -> tuple[int, str]:
         code = run(["predict", str(tiny_run), *map(str, arguments)])
@@ -357,7 +359,8 @@ def children() -> list[int]:
     return found
 
 
-def test_a_process_that_is_killed_is_said_and_loses_nothing(predict, tmp_path):
+def test_a_process_that_is_killed_is_said_and_loses_nothing(predict, tmp_path, monkeypatch):
+    monkeypatch.setattr(bulk, "CHUNK", 50)
     path = tmp_path / "rows.txt"
     path.write_text("".join(f"{text}\n" for text in sentences(20_000)), "utf-8")
     output, struck = tmp_path / "out.jsonl", []
