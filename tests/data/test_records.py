@@ -106,6 +106,12 @@ def test_lines_are_where_rows_start_and_blank_lines_are_no_rows():
     assert records.lines == [1, 4]
 
 
+def test_a_class_is_one_string_in_memory_and_not_one_a_row():
+    records = read(write("text,label\n" + "".join(f"text {row},class {row % 2}\n" for row in range(50))))
+    assert records.labels == ["class 0", "class 1"] * 25
+    assert len(set(map(id, records.labels))) == 2
+
+
 def test_a_stream_holds_one_row_at_a_time(monkeypatch):
     class Endless(io.RawIOBase):
         def readable(self):

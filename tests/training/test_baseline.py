@@ -47,6 +47,45 @@ def test_the_baseline_is_the_pipeline(num_classes):
     np.testing.assert_allclose(baseline.probabilities(texts), oracle, atol=1e-5)
 
 
+@pytest.mark.parametrize("rows", [80, 81, 95, 160])
+def test_rows_that_are_counted_in_pieces_give_the_same_bytes(rows, monkeypatch):
+    texts, labels = draw(4, rows=rows, num_classes=3, noise=0.3)
+    views = baseline._views(texts, 50_000)
+    whole = baseline._counted(views, texts)
+    monkeypatch.setattr(baseline, "_AT_ONCE", 16)
+    pieces = baseline._counted(views, texts)
+    assert all(isinstance(array.base.base, np.memmap) for array in (pieces.data, pieces.indices))  # and no copy
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
+    fitted = [
+        baseline.fit_regression(each, labels, np.ones(rows), 3.0, "balanced", 0).coef_ for each in (whole, pieces)
+    ]
+    assert fitted[0].tobytes() == fitted[1].tobytes()
+
+
+def test_of_many_rows_the_ngrams_are_those_of_drawn_ones(monkeypatch):
+    texts, labels = draw(5, rows=400, num_classes=2)
+    texts = [f"{text} row{row}" for row, text in enumerate(texts)]
+    whole = fit_baseline(texts, labels, 2)
+    monkeypatch.setattr(baseline, "_AT_ONCE", 200)
+    held = draw(6, rows=250)
+    found, again, other = (fit_baseline(texts, labels, 2, held, seed=seed) for seed in (0, 0, 1))
+    for model in (found, other):
+        rows = [int(word.removeprefix("row")) for word in model.vocabulary if word.startswith("row")]
+        assert len(rows) == 200
+        assert 60 < sum(row < 200 for row in rows) < 140  # not the first ones: a file may be sorted by label
+        assert (np.argmax(model.probabilities(held[0]), 1) == held[1]).mean() > 0.85
+    assert found.vocabulary == again.vocabulary != other.vocabulary
+    assert len(whole.vocabulary) > len(found.vocabulary)
+
+
+def test_many_rows_without_an_ngram_that_is_known_have_the_shares_of_the_classes(monkeypatch):
+    monkeypatch.setattr(baseline, "_AT_ONCE", 4)
+    texts, labels = ["good film", "bad film", "good plot", "bad plot", "good one"], [0, 1, 0, 1, 0]
+    model = fit_baseline(texts, labels, 2, (["🙂"] * 9, [0] * 9))
+    assert np.ptp(model.probabilities(["🙂", "猫"]), axis=0).tolist() == [0, 0]
+
+
 def test_validation_chooses_the_penalty_and_the_weights_of_classes():
     chosen = set()
     for seed in range(6):

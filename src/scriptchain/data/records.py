@@ -287,10 +287,11 @@ def _records(rows: Iterable[Row], source: str, notes: list[str]) -> Records:
     texts: list[str] = []
     labels: list[str | None] = []
     lines: list[int] = []
+    names: dict[str | None, str | None] = {}  # one string a class, not one a row
     for line, text, label in rows:
         lines.append(line)
         texts.append(text)
-        labels.append(label)
+        labels.append(names.setdefault(label, label))
     known = [label for label in labels if label is not None]
     if known and len(known) < len(texts):
         notes.append(f"labels ignored: {len(texts) - len(known)} of {len(texts)} rows have none")

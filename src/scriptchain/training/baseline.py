@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any, Literal
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _STRENGTHS = (1.0, 3.0, 10.0)  # scikit-learn's C, the inverse of the penalty
 BALANCES: tuple[Literal["balanced"] | None, ...] = ("balanced", None)  # weights of the classes
 _MANY = 500_000  # rows x classes; six fits would take longer than the network
+_AT_ONCE = 50_000  # rows whose n-grams are held in memory, some 9 KB a row
 _CHARACTERS = Analyzer(ngram_range=(3, 5), unit="character")
 _STEPS = 1_000
 _NEVER = -30.0  # logits are centered, so the likeliest is 0 or more: this is a probability under 1e-13
@@ -43,7 +45,8 @@ def fit_baseline(
 
     Words, pairs of words, and n-grams of 3 to 5 characters that two texts hold, at most `max_features` of each. The
     penalty, and whether classes weigh the same, are chosen by validation macro-F1; without it C is 3 and they do, and
-    beyond 500,000 rows x classes C is 3.
+    beyond 500,000 rows x classes C is 3. Beyond 50,000 rows the n-grams, and how rare each is, are those of 50,000
+    drawn rows, and what is counted stands in a temporary file, so that memory does not grow with the rows.
     A class without rows keeps a probability near 0. Where nothing can be counted, or all rows have one class, the
     baseline is the share of each class. Rows of weight 0 are left out.
 
@@ -56,7 +59,7 @@ def fit_baseline(
     if not kept:
         raise DataError("texts must hold at least one row of positive weight, got none")
     texts, labels_N, weights_N = [texts[row] for row in kept], labels_N[kept], weights_N[kept]
-    views = [] if len(np.unique(labels_N)) == 1 else _views(texts, max_features)
+    views = [] if len(np.unique(labels_N)) == 1 else _views(_some(texts, seed), max_features)
     if not views:
         return _majority(labels_N, weights_N, num_classes)
     features_NV = _counted(views, texts)
@@ -121,11 +124,42 @@ def _views(texts: Sequence[str], max_features: int) -> list[tuple[Analyzer, "Tfi
     return found
 
 
-def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequence[str]) -> Any:
-    """All n-grams' weights in the texts, (N, V), sparse."""
-    from scipy.sparse import hstack
+def _some(texts: Sequence[str], seed: int) -> Sequence[str]:
+    if len(texts) <= _AT_ONCE:
+        return texts
+    drawn: list[int] = sorted(np.random.default_rng(seed).choice(len(texts), _AT_ONCE, replace=False).tolist())
+    return [texts[row] for row in drawn]
 
-    return hstack([vectorizer.transform(texts) for _, vectorizer in views], format="csr")
+
+def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequence[str]) -> Any:
+    """All n-grams' weights in the texts, (N, V), sparse; those of many rows are read from files without a name.
+
+    *Raises*: OSError where the disk is full.
+    """
+    from scipy.sparse import csr_matrix, hstack
+
+    def some(start: int) -> Any:
+        rows = texts[start : start + _AT_ONCE]
+        return hstack([vectorizer.transform(rows) for _, vectorizer in views], format="csr")
+
+    if len(texts) <= _AT_ONCE:
+        return some(0)
+    ends = [np.zeros(1, np.int64)]
+    with TemporaryFile() as weights_file, TemporaryFile() as columns_file:
+        for start in range(0, len(texts), _AT_ONCE):
+            part = some(start)
+            weights_file.write(part.data)
+            columns_file.write(part.indices.astype(np.int32))
+            ends.append(ends[-1][-1] + part.indptr[1:])
+        arrays = _mapped(weights_file, np.float64), _mapped(columns_file, np.int32), np.concatenate(ends)
+    width = sum(len(vectorizer.vocabulary_) for _, vectorizer in views)
+    return csr_matrix(arrays, shape=(len(texts), width))
+
+
+def _mapped(file: IO[bytes], kind: type[np.generic]) -> NDArray[Any]:
+    """What was written, read where it is asked for; a file without a byte cannot be mapped."""
+    file.flush()
+    return np.memmap(file, kind, mode="r") if file.tell() else np.zeros(0, kind)
 
 
 def fit_regression(

@@ -58,17 +58,22 @@ def job_of(
 ) -> dict[str, Any]:  # fmt: skip
     """What a run that goes on must have in common with the one that stopped, as a checkpoint keeps it."""
 
-    def digest(records: Records | None) -> str:
-        rows = [] if records is None else [records.texts, records.labels]
-        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    def digest(rows: Any) -> str:
+        found = hashlib.sha256()
+        for part in json.JSONEncoder().iterencode(rows):  # a million texts are never one string
+            found.update(part.encode())
+        return found.hexdigest()
+
+    def digest_of(records: Records | None) -> str:
+        return digest([] if records is None else [records.texts, records.labels])
 
     return {
         "config": configs.to_dict(config),
         "processes": processes,
-        "training rows": digest(train),
-        "validation rows": digest(validation),
+        "training rows": digest_of(train),
+        "validation rows": digest_of(validation),
         "weights of the rows": None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
-        "unlabelled texts": hashlib.sha256(json.dumps(list(unlabelled)).encode()).hexdigest(),
+        "unlabelled texts": digest(list(unlabelled)),
         "answers of the teacher": None if lesson is None else hashlib.sha256(lesson.targets.tobytes()).hexdigest(),
         "vocabulary": hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
     }
