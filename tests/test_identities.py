@@ -132,13 +132,14 @@ def test_tupe_with_cls_is_a_table_and_a_product_of_rank_e_plus_2():
     table = logits(bias_of(free))
     normed = nn.functional.layer_norm(tupe.vectors, (H * E,), tupe.norm_weight, tupe.norm_bias)
     u, w = ((normed @ weight.T).detach().unflatten(1, (H, E)) for weight in (tupe.query * E**-0.5, tupe.key))
-    of_query, of_key = tupe.special.detach()
     u, w = u.clone(), w.clone()
     u[0], w[0] = 0, 0
     first = torch.zeros(L, H, 1, dtype=torch.float64)
     first[0] = 1
-    row = (of_query[:, None] - table[:, 0]).T[..., None]  # of keys
-    column = (of_key[:, None] - table[:, :, 0]).T[..., None] * (1 - first)  # of queries; the corner is the row's
+    row = -table[:, 0].T[..., None]  # of keys
+    column = (tupe.special.detach()[:, None] - table[:, :, 0]).T[..., None] * (
+        1 - first
+    )  # of queries; the corner is the row's
     product = LowRank(torch.cat([u, first, column], -1)[None], torch.cat([w, row, first], -1)[None], P)
     assert product.u_BHQR.shape[-1] == E + 2
     assert far(logits(bias_of(free) + product), found) < EXACT

@@ -101,6 +101,17 @@ class Idle(WithTable):
     """A parameter that nothing reads."""
 
 
+class Unseen(PositionalEncoding):
+    """A number a head that is the same for all keys, so that the softmax does not see it."""
+
+    def __init__(self, size: Size):
+        super().__init__(size)
+        self.constant = nn.Parameter(torch.ones(size.num_heads))
+
+    def bias(self, x, q, k, p):
+        return Dense(self.constant[:, None, None] * p.valid[:, None, :, None] * p.valid[:, None, None, :])
+
+
 class _Doubled(torch.autograd.Function):
     @staticmethod
     def forward(context, x):

@@ -158,7 +158,7 @@ def mlp(w: Any, inputs: list[float]) -> list[float]:
         hidden.append(0.5 * z * (1 + math.erf(z / math.sqrt(2))))
     return [
         sum(a * b for a, b in zip(weights, hidden, strict=True)) + bias
-        for weights, bias in zip(w["output.weight"], w["output.bias"], strict=True)
+        for weights, bias in zip(w["output.weight"], w.get("output.bias", [0.0] * len(w["output.weight"])), strict=True)
     ]
 
 
@@ -253,7 +253,6 @@ class Fire(Reference):
                 far = math.log(c * abs(key - query) + 1) / math.log(c * max(len(t) - 1, threshold) + 1)
                 share = math.copysign(far, key - query)
                 for head in range(heads):
-                    scores[head, i, j] = w["output.bias"][head]
                     for unit in range(len(w["expand.bias"])):
                         z = w["expand.weight"][unit][0] * share + w["expand.bias"][unit]
                         scores[head, i, j] += (
@@ -369,12 +368,12 @@ class Cope(ByContent):
 
 
 class Tupe(ByContent):
-    """2006.15595, equations 7 to 9: p_i U_q . p_j U_k and a bias of distance; theta 1 and 2 where [CLS] is."""
+    """2006.15595, equations 7 to 9: p_i U_q . p_j U_k and a bias of distance; theta 2 where the key is [CLS]."""
 
     def logit(self, head: int, i: int, j: int, x_LD: Array, q_LHE: Array, k_LHE: Array, t: Array) -> float:
         w, width = self.parameters, q_LHE.shape[2]
         if self.special[i] or self.special[j]:
-            return float(w["special"][0 if self.special[i] else 1][head])
+            return 0.0 if self.special[i] else float(w["special"][head])
         vectors = []
         for coordinate in (t[i], t[j]):
             v = w["vectors"][int(coordinate)]

@@ -146,6 +146,7 @@ TEETH = [
     ), "finite differences"),
     Tooth("gradients", "detached rows", lambda: check_reach(broken.Detached(SIZE), 12), "no gradient reaches table"),
     Tooth("gradients", "never read", lambda: check_reach(broken.Idle(SIZE), 12), "no gradient reaches table"),
+    Tooth("gradients", "seen by no softmax", lambda: check_reach(broken.Unseen(SIZE), 12), "numbers of constant"),
     Tooth("gradients", "clipped", lambda: check_reach(broken.Clipped(SIZE), 12), "reaches 64 numbers of table"),
     Tooth("gradients", "a text too short", lambda: check_reach(Learned(SIZE), 11), "reaches 8 numbers of table"),
     Tooth("reference", "from 1", lambda: equals_waves(broken.OffByOne, HUNDRED), "embed must equal"),

@@ -28,7 +28,7 @@ class Cpb(PositionalEncoding):
 
     acts = "bias by distance"
     every_layer = True
-    learns = "64 + 33 x num_heads"
+    learns = "64 + 32 x num_heads"
     direction_aware = True
     encoder_form = "ours"
     source = "arXiv 2111.09883"
@@ -38,9 +38,8 @@ class Cpb(PositionalEncoding):
         if hidden < 1:
             raise ConfigError(f"hidden must be at least 1, got {hidden}", hint="positions_options.hidden=32")
         self.expand = nn.Linear(1, hidden)
-        self.output = nn.Linear(hidden, size.num_heads)
+        self.output = nn.Linear(hidden, size.num_heads, bias=False)  # the softmax would not see it
         nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
 
     def bias(
         self, x_TD: Float[Tensor, "*T D"], q_THE: Float[Tensor, "*T H E"], k_THE: Float[Tensor, "*T H E"], p: Positions
@@ -48,11 +47,11 @@ class Cpb(PositionalEncoding):
         return Distance(self._curve, p, like=q_THE)
 
     def _curve(self, delta: Float[Tensor, "*S"]) -> Float[Tensor, "H *S"]:
-        w1, b1, w2, b2 = (parameter.to(delta.dtype) for parameter in self.parameters())
+        w1, b1, w2 = (parameter.to(delta.dtype) for parameter in self.parameters())
         far = delta.sign() * delta.abs().log1p()
         units = nn.functional.gelu(nn.functional.linear(far.unsqueeze(-1), w1, b1))
-        return torch.movedim(nn.functional.linear(units, w2, b2), -1, 0)
+        return torch.movedim(nn.functional.linear(units, w2), -1, 0)
 
     @classmethod
     def num_parameters(cls, size: Size) -> int:
-        return 64 + 33 * size.num_heads
+        return 64 + 32 * size.num_heads

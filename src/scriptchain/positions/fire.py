@@ -29,7 +29,7 @@ class Fire(PositionalEncoding):
 
     acts = "bias by distance"
     every_layer = True
-    learns = "66 + 33 x num_heads"
+    learns = "66 + 32 x num_heads"
     direction_aware = True
     encoder_form = "ours"
     source = "arXiv 2310.04418"
@@ -43,9 +43,8 @@ class Fire(PositionalEncoding):
         self.log_c = nn.Parameter(torch.tensor([0.1]).log())
         self.log_threshold = nn.Parameter(torch.tensor([threshold]).log())
         self.expand = nn.Linear(1, hidden)
-        self.output = nn.Linear(hidden, size.num_heads)
+        self.output = nn.Linear(hidden, size.num_heads, bias=False)  # the softmax would not see it
         nn.init.zeros_(self.output.weight)
-        nn.init.zeros_(self.output.bias)
 
     def bias(
         self, x_TD: Float[Tensor, "*T D"], q_THE: Float[Tensor, "*T H E"], k_THE: Float[Tensor, "*T H E"], p: Positions
@@ -53,13 +52,13 @@ class Fire(PositionalEncoding):
         return Distance(self._curve, p, like=q_THE, by_length=True)
 
     def _curve(self, delta: Float[Tensor, "*S"], n: Float[Tensor, "*N"]) -> Float[Tensor, "H ..."]:
-        log_c, log_threshold, w1, b1, w2, b2 = (parameter.to(delta.dtype) for parameter in self.parameters())
+        log_c, log_threshold, w1, b1, w2 = (parameter.to(delta.dtype) for parameter in self.parameters())
         c = log_c.exp()
         longest = torch.maximum(n - 1, log_threshold.exp())
         share = delta.sign() * (c * delta.abs()).log1p() / (c * longest).log1p()
         units = nn.functional.gelu(nn.functional.linear(share.unsqueeze(-1), w1, b1))
-        return torch.movedim(nn.functional.linear(units, w2, b2), -1, 0)
+        return torch.movedim(nn.functional.linear(units, w2), -1, 0)
 
     @classmethod
     def num_parameters(cls, size: Size) -> int:
-        return 66 + 33 * size.num_heads
+        return 66 + 32 * size.num_heads

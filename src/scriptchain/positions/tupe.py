@@ -1,7 +1,7 @@
 """TUPE: positions meet positions in a product of their own, apart from what tokens say; [CLS] stands outside.
 
-bias[h, i, j] = u[i] . w[j] / sqrt(E) + table[h, j - i], u and w from normed position vectors; one learned number a
-head where the query is special, another where only the key is.
+bias[h, i, j] = u[i] . w[j] / sqrt(E) + table[h, j - i], u and w from normed position vectors; where the key is special
+one learned number a head, and where the query is, 0.
 """
 
 from typing import final
@@ -19,10 +19,11 @@ from ._tables import at_coordinate, at_distance
 
 @final
 class Tupe(PositionalEncoding):
-    """A vector a position, its norm, two projections, a table of distances, and two numbers for [CLS].
+    """A vector a position, its norm, two projections, a table of distances, and a number a head for [CLS].
 
-    `query`, the distances and the numbers of [CLS] start at 0, which is no positions. The paper divides content and
-    positions by sqrt(2E) and shares all of it between layers (`positions_shared`); ours divides by sqrt(E), a factor
+    `query`, the distances and the numbers of [CLS] start at 0, which is no positions. The paper has another number
+    where the query is [CLS]: the same for all of its keys, so that no softmax sees it. It divides content and positions
+    by sqrt(2E) and shares all of it between layers (`positions_shared`); ours divides by sqrt(E), a factor
     of the projections. Where the paper has T5's buckets, ours learns each distance up to `reach`, by default all.
 
     *Raises*: ConfigError if `reach` is less than 1.
@@ -31,7 +32,7 @@ class Tupe(PositionalEncoding):
 
     acts = "position by position"
     every_layer = True
-    learns = "(max_seq_len + 2 + 2 x d_model) x d_model + (2 x max_seq_len + 1) x num_heads"
+    learns = "(max_seq_len + 2 + 2 x d_model) x d_model + 2 x max_seq_len x num_heads"
     shift_invariant = False
     direction_aware = True
     length_limit = "max_seq_len"
@@ -52,7 +53,7 @@ class Tupe(PositionalEncoding):
         self.query = nn.Parameter(torch.zeros(width, width))
         self.key = nn.Parameter(torch.empty(width, width).normal_(std=width**-0.5))
         self.table = nn.Parameter(torch.zeros(size.num_heads, 2 * reach + 1))
-        self.special = nn.Parameter(torch.zeros(2, size.num_heads))  # of a special query, of a special key
+        self.special = nn.Parameter(torch.zeros(size.num_heads))  # of a special key
 
     def bias(
         self, x_TD: Float[Tensor, "*T D"], q_THE: Float[Tensor, "*T H E"], k_THE: Float[Tensor, "*T H E"], p: Positions
@@ -74,18 +75,17 @@ class Tupe(PositionalEncoding):
 
     @classmethod
     def num_parameters(cls, size: Size) -> int:
-        return (size.max_seq_len + 2 + 2 * size.d_model) * size.d_model + (2 * size.max_seq_len + 1) * size.num_heads
+        return (size.max_seq_len + 2 + 2 * size.d_model) * size.d_model + 2 * size.max_seq_len * size.num_heads
 
 
 class Untied(Bias):
     """Another bias, save where a special token is the query or the key."""
 
-    def __init__(self, tied: Bias, numbers_2H: Float[Tensor, "2 H"], special_BL: Bool[Tensor, "B L"]):
+    def __init__(self, tied: Bias, numbers_H: Float[Tensor, "H"], special_BL: Bool[Tensor, "B L"]):
         self.tied = tied
-        self.numbers = numbers_2H
+        self.numbers = numbers_H
         self.special = special_BL
 
     def dense(self) -> Float[Tensor, "batch heads queries keys"]:
-        of_query, of_key = self.numbers[:, None, :, None, None]
-        keys = torch.where(self.special[:, None, None, :], of_key, self.tied.dense())
-        return torch.where(self.special[:, None, :, None], of_query, keys)
+        keys = torch.where(self.special[:, None, None, :], self.numbers[:, None, None], self.tied.dense())
+        return keys.masked_fill(self.special[:, None, :, None], 0)
