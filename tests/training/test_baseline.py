@@ -1,5 +1,8 @@
 """Laws of fitting the baseline: scikit-learn's own predictions, every class answered for, and no text set breaks it."""
 
+import errno
+import io
+import tempfile
 import warnings
 
 import numpy as np
@@ -9,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
-from scriptchain.errors import DataError
+from scriptchain.errors import DataError, ResourceError
 from scriptchain.scoring.metrics import confusion, macro_f1
 from scriptchain.training import baseline
 from scriptchain.training.baseline import fit_baseline
@@ -77,6 +80,22 @@ def test_of_many_rows_the_ngrams_are_those_of_drawn_ones(monkeypatch):
         assert (np.argmax(model.probabilities(held[0]), 1) == held[1]).mean() > 0.85
     assert found.vocabulary == again.vocabulary != other.vocabulary
     assert len(whole.vocabulary) > len(found.vocabulary)
+
+
+def test_a_full_disk_says_which_and_where_else(monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(baseline, "_AT_ONCE", 16)
+    monkeypatch.setattr(baseline, "TemporaryFile", Full)
+    monkeypatch.setattr(tempfile, "tempdir", "/scratch")
+    with pytest.raises(ResourceError) as caught:
+        fit_baseline(*draw(7), 2)
+    assert str(caught.value) == (
+        "/scratch must have room for the n-grams of 80 texts (No space left on device); "
+        "hint: TMPDIR=FOLDER before the command names another"
+    )
 
 
 def test_many_rows_without_an_ngram_that_is_known_have_the_shares_of_the_classes(monkeypatch):

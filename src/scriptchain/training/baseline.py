@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import DataError
+from ..errors import DataError, ResourceError
 from ..runtime.linear import Analyzer, Linear
 from ..runtime.session import softmax
 from ..scoring.calibration import log_loss, temperature
@@ -50,7 +50,8 @@ def fit_baseline(
     A class without rows keeps a probability near 0. Where nothing can be counted, or all rows have one class, the
     baseline is the share of each class. Rows of weight 0 are left out.
 
-    Raises: DataError where rows, labels or weights do not fit each other, or no row is left.
+    Raises: DataError where rows, labels or weights do not fit each other, or no row is left; ResourceError where the
+    disk of that file is full.
     """
     weights_N = _weights(sample_weight, len(texts))
     labels_N = as_labels(labels, num_classes, "labels")
@@ -134,7 +135,7 @@ def _some(texts: Sequence[str], seed: int) -> Sequence[str]:
 def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequence[str]) -> Any:
     """All n-grams' weights in the texts, (N, V), sparse; those of many rows are read from files without a name.
 
-    *Raises*: OSError where the disk is full.
+    *Raises*: ResourceError where the disk is full.
     """
     from scipy.sparse import csr_matrix, hstack
 
@@ -145,13 +146,19 @@ def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequenc
     if len(texts) <= _AT_ONCE:
         return some(0)
     ends = [np.zeros(1, np.int64)]
-    with TemporaryFile() as weights_file, TemporaryFile() as columns_file:
-        for start in range(0, len(texts), _AT_ONCE):
-            part = some(start)
-            weights_file.write(part.data)
-            columns_file.write(part.indices.astype(np.int32))
-            ends.append(ends[-1][-1] + part.indptr[1:])
-        arrays = _mapped(weights_file, np.float64), _mapped(columns_file, np.int32), np.concatenate(ends)
+    try:
+        with TemporaryFile() as weights_file, TemporaryFile() as columns_file:
+            for start in range(0, len(texts), _AT_ONCE):
+                part = some(start)
+                weights_file.write(part.data)
+                columns_file.write(part.indices.astype(np.int32))
+                ends.append(ends[-1][-1] + part.indptr[1:])
+            arrays = _mapped(weights_file, np.float64), _mapped(columns_file, np.int32), np.concatenate(ends)
+    except OSError as error:
+        raise ResourceError(
+            f"{gettempdir()} must have room for the n-grams of {len(texts):,} texts ({error.strerror})",
+            hint="TMPDIR=FOLDER before the command names another",
+        ) from None
     width = sum(len(vectorizer.vocabulary_) for _, vectorizer in views)
     return csr_matrix(arrays, shape=(len(texts), width))
 
