@@ -137,9 +137,8 @@ def test_tupe_with_cls_is_a_table_and_a_product_of_rank_e_plus_2():
     first = torch.zeros(L, H, 1, dtype=torch.float64)
     first[0] = 1
     row = -table[:, 0].T[..., None]  # of keys
-    column = (tupe.special.detach()[:, None] - table[:, :, 0]).T[..., None] * (
-        1 - first
-    )  # of queries; the corner is the row's
+    of_key = tupe.special.detach()[:, None]
+    column = (of_key - table[:, :, 0]).T[..., None] * (1 - first)  # of queries; the corner is the row's
     product = LowRank(torch.cat([u, first, column], -1)[None], torch.cat([w, row, first], -1)[None], P)
     assert product.u_BHQR.shape[-1] == E + 2
     assert far(logits(bias_of(free) + product), found) < EXACT

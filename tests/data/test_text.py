@@ -2,13 +2,15 @@
 
 # ruff: noqa: N802 - a test is named after its row of the fault catalogue
 
+import hashlib
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptchain.data.text import fingerprint, leak_key, model_text
+from scriptchain.data.text import digest, fingerprint, leak_key, model_text
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=40)
 # Where normal forms are hard: marks, joiners, punctuation, compatibility and case oddities next to each other.
@@ -142,3 +144,8 @@ def test_symbols_and_texts_of_nothing_but_punctuation_stay_apart(one, other):
 def test_a_fingerprint_is_64_bits_of_blake2b_on_every_machine():
     assert fingerprint("") == 0xE4A6A0577479B2B4
     assert fingerprint("hello world") == 0x878633AA32A3B150  # as b2sum -l 64 says
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=9))
+def test_a_digest_is_that_of_the_whole_document_as_json(document):
+    assert digest(document) == hashlib.sha256(json.dumps(document).encode()).hexdigest()

@@ -98,7 +98,7 @@ def test_a_full_disk_says_which_and_where_else(monkeypatch):
     )
 
 
-def test_many_rows_without_an_ngram_that_is_known_have_the_shares_of_the_classes(monkeypatch):
+def test_many_rows_without_an_ngram_that_is_known_are_answered_all_alike(monkeypatch):
     monkeypatch.setattr(baseline, "_AT_ONCE", 4)
     texts, labels = ["good film", "bad film", "good plot", "bad plot", "good one"], [0, 1, 0, 1, 0]
     model = fit_baseline(texts, labels, 2, (["🙂"] * 9, [0] * 9))

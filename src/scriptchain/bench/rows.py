@@ -1,7 +1,5 @@
 """Which rows a candidate learns from, stops by and is scored on: the same for all candidates in one unit."""
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +7,7 @@ import numpy as np
 from ..data import formal, tasks
 from ..data.records import Records
 from ..data.splits import folds, split
+from ..data.text import digest
 from ..errors import DataError
 from ..report import shown
 
@@ -107,4 +106,4 @@ class Rows:
         """What runs of the same rows have in common."""
         told = [self.task, self.folds, self.seed, self.by, self.up_to, self.number]
         told += [] if self.records is None else [self.records.texts, self.records.labels]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+        return digest(told)[:16]

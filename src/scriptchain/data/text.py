@@ -1,9 +1,11 @@
 """What a text is to the model, and what two texts have in common when they are "the same"."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Callable
-from hashlib import blake2b
+from hashlib import blake2b, sha256
+from typing import Any
 
 _JOINERS = "\u200c\u200d"  # emoji sequences and the scripts of India and Iran are misspelled without them
 # Behind a Latin, Greek or Cyrillic letter, a mark of theirs, a digit, a space or nothing, they spell nothing.
@@ -80,3 +82,11 @@ def _without_punctuation(character: str) -> str | None:
 
 _VISIBLE = _Table(_visible)
 _WITHOUT_PUNCTUATION = _Table(_without_punctuation)
+
+
+def digest(document: Any) -> str:
+    """SHA-256 of a document as JSON, in hexadecimal; a million texts in it are never one string."""
+    found = sha256()
+    for part in json.JSONEncoder().iterencode(document):
+        found.update(part.encode())
+    return found.hexdigest()

@@ -4,7 +4,6 @@ A file a training, `trial-NAME-K.json`; the checkpoints of the one that is under
 folders of the models that teach a student, `teacher-K`.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 
 from .. import durable
 from ..classifier import Classifier
+from ..data.text import digest
 from ..errors import ModelError
 from ..run import Splits
 from .rung import Trial
@@ -74,4 +74,4 @@ class Kept:
 def job_of(splits: Splits, unlabelled: Sequence[str], seed: int) -> str:
     """A digest of all that decides what the trainings of a climb come to."""
     told: list[Any] = [[rows.texts, rows.labels] for rows in (splits.train, splits.validation)]
-    return hashlib.sha256(json.dumps([*told, list(unlabelled), seed]).encode()).hexdigest()
+    return digest([*told, list(unlabelled), seed])

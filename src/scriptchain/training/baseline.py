@@ -46,7 +46,7 @@ def fit_baseline(
     Words, pairs of words, and n-grams of 3 to 5 characters that two texts hold, at most `max_features` of each. The
     penalty, and whether classes weigh the same, are chosen by validation macro-F1; without it C is 3 and they do, and
     beyond 500,000 rows x classes C is 3. Beyond 50,000 rows the n-grams, and how rare each is, are those of 50,000
-    drawn rows, and what is counted stands in a temporary file, so that memory does not grow with the rows.
+    drawn rows, and what is counted stands in a temporary file, so that memory never holds that of more rows.
     A class without rows keeps a probability near 0. Where nothing can be counted, or all rows have one class, the
     baseline is the share of each class. Rows of weight 0 are left out.
 

@@ -1,7 +1,6 @@
 """Labelled rows as training takes them: token ids, label numbers and weights; and what makes a run the same run."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from .. import config as configs
 from ..config import Config
 from ..data.labels import Labels
 from ..data.records import Records
+from ..data.text import digest
 from ..data.tokenizer import Tokenizer
 from ..errors import ConfigError
 from ..report import Stream
@@ -57,12 +57,6 @@ def job_of(
     weights: NDArray[np.float32] | None, lesson: Lesson | None, unlabelled: Sequence[str], processes: int,
 ) -> dict[str, Any]:  # fmt: skip
     """What a run that goes on must have in common with the one that stopped, as a checkpoint keeps it."""
-
-    def digest(rows: Any) -> str:
-        found = hashlib.sha256()
-        for part in json.JSONEncoder().iterencode(rows):  # a million texts are never one string
-            found.update(part.encode())
-        return found.hexdigest()
 
     def digest_of(records: Records | None) -> str:
         return digest([] if records is None else [records.texts, records.labels])
