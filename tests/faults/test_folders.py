@@ -23,10 +23,10 @@ from scriptchain.runtime.bundle import Bundle
 from scriptchain.runtime.session import Session
 
 from ..tiny import TINY
-
-UNSAFE = re.compile(r"pickle\.load|torch\.load\(|joblib|allow_pickle|(?<![\w.])(eval|exec)\(")
 from . import bundles
 from .bundles import Case, seal, tried
+
+UNSAFE = re.compile(r"pickle\.load|torch\.load\(|joblib|allow_pickle|(?<![\w.])(eval|exec)\(")
 
 
 class Blind:
