@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from scriptchain import config as configs
 from scriptchain.__main__ import run
 from scriptchain.bench import Arm, Plan, Pool, Rows, arms_of, compare, comparison, single, workers
 from scriptchain.bench.pool import Run
@@ -487,6 +488,13 @@ def test_depth_and_widths_are_candidates_too():
     assert [arm.name for arm in found] == [f"rope, depth {d}, d_model {w}" for d in (1, 2) for w in (32, 64)]
     assert [(arm.config.num_layers, arm.config.d_model) for arm in found] == [(1, 32), (1, 64), (2, 32), (2, 64)]
     assert len({arm.id for arm in found}) == 4
+
+
+def test_a_key_of_a_later_version_at_its_default_keeps_the_runs(monkeypatch):
+    arm, to_dict = Arm("one", make({"d_model": 32})), configs.to_dict
+    before = arm.id
+    monkeypatch.setattr(configs, "to_dict", lambda config: to_dict(config) | {"later": 0})
+    assert arm.id == before != Arm("one", make({"d_model": 64})).id
 
 
 def test_the_bundled_rows_can_be_compared():

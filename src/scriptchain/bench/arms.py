@@ -25,8 +25,10 @@ class Arm:
 
     @property
     def id(self) -> str:
-        """A digest of all that decides what its trainings come to, but their seed."""
-        told = configs.to_dict(self.config) | {"seed": 0}
+        """A digest of all that decides what its trainings come to, but their seed. Keys at their default stand for
+        themselves, so that a pool outlives a version that has one more."""
+        usual = configs.to_dict(Config())
+        told = {key: value for key, value in configs.to_dict(self.config).items() if value != usual[key]} | {"seed": 0}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
 
