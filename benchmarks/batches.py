@@ -1,4 +1,4 @@
-"""What batches four times as large and bf16 do to quality, and to the time: `small` beside itself, paired by fold.
+"""What batches of other sizes and bf16 do to quality, and to the time: `small` beside itself, paired by fold.
 
 usage: python benchmarks/batches.py TEXTS.csv --output DIR [--rows 4000] [--repeats 1] [--workers 1]
 Four times the batch with the same number of epochs is a quarter of the steps: the rate is doubled (the square root, as
@@ -14,11 +14,15 @@ from machine import machine
 
 from scriptchain import bench, config
 from scriptchain.bench import single
-from scriptchain.data.records import read
+from scriptchain.data.ragged import lengths
+from scriptchain.data.records import Records, read
+from scriptchain.training.start import Scratch
 
+BY_TOKENS = "as many tokens as 32 rows have"
 LARGER = ["batch_size=128", "learning_rate=2e-3", "weight_average=0.98"]
 ARMS = {
     "batch 32": [],
+    BY_TOKENS: [],
     "batch 128": LARGER,
     "batch 128, bf16": [*LARGER, "precision=bf16"],
     "batch 128, bf16, the same rate": [*LARGER, "precision=bf16", "learning_rate=1e-3"],
@@ -40,6 +44,7 @@ def main() -> None:
     some = records.subset(np.sort(np.random.default_rng(0).permutation(len(records))[: told.rows]))
     rows = bench.Rows(some, folds=5)
     told.output.mkdir(parents=True, exist_ok=True)
+    ARMS[BY_TOKENS] = [f"batch_tokens={32 * tokens_a_row(some)}"]
     first, *others = [bench.Arm(name, config.resolve("small", settings=keys)) for name, keys in ARMS.items()]
     arms = [first, *(arm for arm in others if told.only is None or arm.name in told.only)]
     plan = bench.Plan(first.name, told.repeats, workers=told.workers)
@@ -47,6 +52,11 @@ def main() -> None:
         rows, arms, bench.Pool(told.output, rows.digest), plan, lambda line: print(line, file=sys.stderr, flush=True)
     )
     print(report.to_markdown())
+
+
+def tokens_a_row(records: Records) -> int:
+    ids = Scratch(config.resolve("small")).tokenizer(records.texts).encode(records.texts).ids
+    return round(lengths(ids).mean())
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from scriptchain.training.seed import seeded
 OURS: dict[str, dict[str, Any]] = {
     "as the preset": {},
     "sorted by length": {"sort_by_length": True},
+    "sorted, as many tokens": {"sort_by_length": True, "by_tokens": True},
     "sorted, bf16": {"sort_by_length": True, "precision": "bf16"},
     "sorted, batch x 4": {"sort_by_length": True, "times": 4},
     "sorted, batch x 4, bf16": {"sort_by_length": True, "times": 4, "precision": "bf16"},
@@ -64,6 +65,8 @@ def main() -> None:
             for name, keys in OURS.items():
                 changed = {**keys, "batch_size": batch * keys.get("times", 1)}
                 changed.pop("times", None)
+                if changed.pop("by_tokens", False):
+                    changed["batch_tokens"] = batch * tokens // len(ids)
                 ways[name] = partial(ours, examples, classes, tokenizer.vocab_size, length, told.device, changed)
             found: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(told.rounds):

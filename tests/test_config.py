@@ -99,6 +99,8 @@ RULES = [
     ("clip_norm", 1e7, "a number <= 1000000.0"),
     ("batch_size", 0, "an integer >= 1"),
     ("batch_size", 1_000_001, "an integer <= 1000000"),
+    ("batch_tokens", -1, "an integer >= 0"),
+    ("batch_tokens", 1_000_000_001, "an integer <= 1000000000"),
     ("epochs", 0, "an integer >= 1"),
     ("epochs", 1_000_001, "an integer <= 1000000"),
     ("epochs", True, "an integer"),
@@ -156,6 +158,10 @@ def test_heads_must_divide_the_width_and_the_nearest_number_below_is_named(d_mod
         (
             {"num_heads": 128, "qk_norm": True},
             "num_heads must be less than d_model 128 with qk_norm, got 128; hint: qk_norm=false",
+        ),
+        (
+            {"max_seq_len": 512, "batch_tokens": 256},
+            "batch_tokens must be 0 or at least max_seq_len 512, got 256; hint: batch_tokens=4096",
         ),
     ],
     ids=lambda part: "-".join(part) if isinstance(part, dict) else "",

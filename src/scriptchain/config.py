@@ -31,7 +31,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     Lengths are in tokens, rates per optimizer step, `warmup` is a share of all steps, `step_size`
     and `patience` are in epochs; `clip_norm` 0 clips nothing, `patience` 0 trains every epoch and keeps the last,
-    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. The head pools `pooled_layers` of the layers
+    `weight_average` 0 averages nothing, `layer_scale` 0 learns no gain. A batch is `batch_size` texts or, where
+    `batch_tokens` is not 0, as many as come to that many tokens. The head pools `pooled_layers` of the layers
     side by side, evenly spaced, the last among them. `token_ngrams` is the initial scale of what tokens share with
     others of like spelling, in units of `embedding_std`, and 0 for nothing. `init` names whose trained weights are the
     start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a class together; for
@@ -93,6 +94,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     gamma: Annotated[float, Meta(gt=0, le=1)] = 0.8
     clip_norm: NonNegative = 1.0
     batch_size: Annotated[int, Meta(ge=1, le=1_000_000)] = 32
+    batch_tokens: Annotated[int, Meta(ge=0, le=1_000_000_000)] = 0
     epochs: Annotated[int, Meta(ge=1, le=1_000_000)] = 15
     patience: Annotated[int, Meta(ge=0, le=1_000_000)] = 4
     sort_by_length: bool = True
@@ -142,6 +144,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if self.tokenizer in ("roberta", "unigram") and self.lowercase:
             raise ConfigError(
                 f"lowercase must be false with tokenizer {self.tokenizer}, got true", hint="lowercase=false"
+            )
+        if 0 < self.batch_tokens < self.max_seq_len:
+            raise ConfigError(
+                f"batch_tokens must be 0 or at least max_seq_len {self.max_seq_len}, got {self.batch_tokens}",
+                hint=f"batch_tokens={8 * self.max_seq_len}",
             )
         if self.d_model % self.num_heads:
             heads = max(h for h in range(1, self.num_heads) if self.d_model % h == 0)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scriptchain.data.batches import POOL, epoch, pad, score_in_batches
+from scriptchain.data.batches import POOL, Limit, epoch, pad, score_in_batches
 from scriptchain.data.tokenizer import PAD, Tokenizer
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=120)
@@ -16,8 +16,8 @@ def rows_of(lengths) -> list[np.ndarray]:
     return [np.array([row + 1, *range(7, 6 + length)], dtype=np.int64) for row, length in enumerate(lengths)]
 
 
-def batches_of(lengths, batch_size, seed, sort):
-    return list(epoch(rows_of(lengths), batch_size, np.random.default_rng(seed), sort))
+def batches_of(lengths, batch_size, seed, sort, tokens=0):
+    return list(epoch(rows_of(lengths), Limit(batch_size, tokens), np.random.default_rng(seed), sort))
 
 
 # --- pad -----------------------------------------------------------------------------------------------------
@@ -51,6 +51,28 @@ def test_an_epoch_has_every_row_exactly_once_in_batches_of_the_size(lengths, bat
         assert (batch.mask == expected_mask).all()
 
 
+@given(LENGTHS, st.integers(30, 300), st.integers(0, 9), st.booleans())
+@example([1, 30, 30], 30, 0, True)  # three batches, and no row's middle is in the middle third
+def test_a_limit_of_tokens_is_kept_to_within_a_row_and_no_batch_is_empty(lengths, tokens, seed, sort):
+    rows = rows_of(lengths)
+    batches = batches_of(lengths, 1, seed, sort, tokens)
+    assert sorted(np.concatenate([batch.rows for batch in batches]).tolist()) == list(range(len(rows)))
+    assert len(batches) == Limit(1, tokens).batches(np.array(lengths)) == -(-sum(lengths) // tokens)
+    for batch in batches:
+        assert len(batch.rows)
+        assert batch.mask.sum() <= tokens + 2 * max(lengths)
+        assert (batch.ids == pad([rows[row] for row in batch.rows])[0]).all()
+
+
+def test_a_limit_of_tokens_gives_batches_of_like_work_where_a_limit_of_rows_does_not():
+    lengths = np.random.default_rng(0).integers(1, 60, 2_000)
+    by_rows, by_tokens = (
+        [batch.mask.sum() for batch in batches_of(lengths, 16, 0, True, tokens)] for tokens in (0, 480)
+    )
+    assert np.std(by_rows) > 0.3 * np.mean(by_rows)
+    assert np.std(by_tokens) < 0.1 * np.mean(by_tokens)
+
+
 @given(LENGTHS, st.integers(1, 40), st.integers(0, 9), st.booleans())
 def test_the_same_seed_gives_the_same_order(lengths, batch_size, seed, sort):
     one, other = (batches_of(lengths, batch_size, seed, sort) for _ in range(2))
@@ -62,7 +84,8 @@ def test_another_seed_and_another_epoch_give_another_order(sort):
     lengths = np.random.default_rng(0).integers(1, 30, 200)
     rng = np.random.default_rng(1)
     orders = [
-        np.concatenate([batch.rows for batch in epoch(rows_of(lengths), 16, rng, sort)]).tolist() for _ in range(2)
+        np.concatenate([batch.rows for batch in epoch(rows_of(lengths), Limit(16), rng, sort)]).tolist()
+        for _ in range(2)
     ]
     orders.append(np.concatenate([batch.rows for batch in batches_of(lengths, 16, 2, sort)]).tolist())
     assert len(set(map(tuple, orders))) == 3

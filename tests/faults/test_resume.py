@@ -78,7 +78,9 @@ def test_t2_the_best_epoch_may_lie_behind_the_break(tmp_path):
     assert result(*run(tmp_path, **EARLY_BEST)) == whole
 
 
-@pytest.mark.parametrize("changes", [{"optimizer": "adam", "weight_average": 0.0}, {"patience": 0}, {"clip_norm": 0.0}])
+@pytest.mark.parametrize(
+    "changes", [{"optimizer": "adam", "weight_average": 0.0}, {"patience": 0}, {"clip_norm": 0.0}, {"batch_tokens": 32}]
+)
 def test_t2_other_recipes_go_on_as_well(changes, tmp_path):
     run(tmp_path, steps=9, **changes)
     assert result(*run(tmp_path, **changes)) == result(*run(None, **changes))

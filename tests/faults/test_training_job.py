@@ -227,7 +227,10 @@ def test_t6_t7_a_second_signal_stops_at_once_and_spoils_nothing(tmp_path, monkey
     assert weights(tmp_path / "run") == weights(tiny_run)
 
 
-def test_t14_memory_that_ends_names_a_smaller_batch(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("key", "most", "less"), [("batch_size", 32, 16), ("batch_tokens", 416, 208)], ids=["rows", "tokens"]
+)
+def test_t14_memory_that_ends_names_a_smaller_batch(tmp_path, monkeypatch, key, most, less):
     real, calls = loop.Examples.loss, []
 
     def hungry(*arguments):
@@ -238,9 +241,11 @@ def test_t14_memory_that_ends_names_a_smaller_batch(tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop.Examples, "loss", hungry)
     with pytest.raises(ResourceError) as caught:
-        trained(tmp_path / "run", checkpoint_every=0.0)
+        train(
+            ROWS, config.replace(MADE, **{key: most}), tmp_path / "run", device="cpu", threads=1, checkpoint_every=0.0
+        )
     assert str(caught.value) == (
-        "a step must fit into memory, got too little for batch_size 32 (step 3); hint: --set batch_size=16"
+        f"a step must fit into memory, got too little for {key} {most} (step 3); hint: --set {key}={less}"
     )
     kept = {path.name[:9] for path in tmp_path.glob("run-partial/checkpoints-seed-0/*")}
     assert kept == {"000000000", "000000001", "000000002"}

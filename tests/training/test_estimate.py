@@ -41,9 +41,10 @@ def test_nonsense_in_the_options_is_left_to_the_builder():
         memory_bytes(made, 500, 5)
 
 
-@pytest.mark.parametrize("key", ["d_model", "d_feedforward", "num_layers", "max_seq_len", "batch_size"])
+@pytest.mark.parametrize("key", ["d_model", "d_feedforward", "num_layers", "max_seq_len", "batch_size", "batch_tokens"])
 def test_every_dial_raises_it(key):
     made = config.resolve("small")
+    made = config.replace(made, batch_tokens=512) if key == "batch_tokens" else made
     larger = config.replace(made, **{key: 2 * getattr(made, key)})
     assert memory_bytes(larger, 8000, 4) > 1.01 * memory_bytes(made, 8000, 4)
 

@@ -157,10 +157,20 @@ def test_stop_ends_it_after_the_step_that_asked():
 
 
 @pytest.mark.parametrize(
-    "key", ["clip_norm", "label_smoothing", "token_dropout", "weight_average", "weight_decay", "sort_by_length"]
+    "key",
+    [
+        "batch_tokens",
+        "clip_norm",
+        "label_smoothing",
+        "token_dropout",
+        "weight_average",
+        "weight_decay",
+        "sort_by_length",
+    ],
 )
 def test_every_setting_of_the_recipe_reaches_the_weights(key):
     values = {
+        "batch_tokens": 24,
         "clip_norm": 0.01,
         "label_smoothing": 0.2,
         "token_dropout": 0.5,
@@ -169,6 +179,14 @@ def test_every_setting_of_the_recipe_reaches_the_weights(key):
     }
     other = values.get(key, False)
     assert weights(trained(epochs=2)[0]) != weights(trained(epochs=2, **{key: other})[0])
+
+
+@pytest.mark.parametrize("sort", [False, True])
+def test_a_batch_of_tokens_ends_where_they_are_full(sort):
+    tokens = sum(map(len, examples().ids))
+    _, outcome = trained(batch_tokens=32, sort_by_length=sort, validation=examples(seed=1))
+    assert outcome.step == 8 * -(-tokens // 32)
+    assert outcome.history[-1]["validation_macro_f1"] > 0.9
 
 
 def test_bf16_trains_too():

@@ -64,16 +64,17 @@ def wait_for(what, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def test_two_processes_learn_what_one_with_twice_the_batch_does(tmp_path):
+@pytest.mark.parametrize(("key", "half"), [("batch_size", 11), ("batch_tokens", 90)])
+def test_two_processes_learn_what_one_with_twice_the_batch_does(tmp_path, key, half):
     """80 rows in batches of 2 x 11: the last one is shorter, and class weights make the halves count differently."""
     one, two = tmp_path / "one", tmp_path / "two"
     settings = [*ALIKE, "--set", "dropout=0", "--threads", "1"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    halves = ["scriptchain", "train", "emotions", *settings, "--set", "batch_size=11", "--output", str(two)]
+    halves = ["scriptchain", "train", "emotions", *settings, "--set", f"{key}={half}", "--output", str(two)]
     done = subprocess.run([*torchrun, *halves], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("rows to train on") == done.stdout.count("test rows, scored once") == 1  # the first speaks
-    assert run(["train", "emotions", *settings, "--set", "batch_size=22", "--quiet", "--output", str(one)]) == 0
+    assert run(["train", "emotions", *settings, "--set", f"{key}={2 * half}", "--quiet", "--output", str(one)]) == 0
     there = weights(two)
     for name, tensor in weights(one).items():
         np.testing.assert_allclose(there[name], tensor, atol=1e-4, err_msg=name)

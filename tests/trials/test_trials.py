@@ -109,6 +109,13 @@ def test_a_random_change_is_no_remedy_and_follows_the_seed():
         assert (changed.residual, changed.num_layers, changed.positions) == ("post_norm", 2, "learned")
 
 
+def test_a_random_change_of_the_batch_is_one_that_counts():
+    by_tokens = config.replace(TINY, batch_tokens=4 * TINY.max_seq_len)
+    found = [random_change(by_tokens, seed)[1] for seed in range(20)]
+    assert {one.batch_size for one in found} == {TINY.batch_size}
+    assert {one.batch_tokens for one in found} == {by_tokens.batch_tokens, by_tokens.batch_tokens // 2}
+
+
 def test_a_plan_says_how_long_and_keeps_to_a_budget():
     verdicts, rows = ["rank_collapse"], task()
     whole = plan(TINY, verdicts, rows)

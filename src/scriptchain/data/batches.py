@@ -42,25 +42,43 @@ def part(batch: Batch, rows: slice) -> Batch:
     return Batch(batch.ids[rows, :longest], mask[:, :longest], batch.rows[rows])
 
 
+@dataclass(frozen=True)
+class Limit:
+    """What a batch holds: `rows`, or, where `tokens` is not 0, as many rows as come to that many tokens."""
+
+    rows: int
+    tokens: int = 0
+
+    def batches(self, sizes: NDArray[np.int64]) -> int:
+        """How many batches rows of these lengths make."""
+        return -(-int(sizes.sum()) // self.tokens) if self.tokens else -(-len(sizes) // self.rows)
+
+
 def epoch(
-    ids: Sequence[Ids], batch_size: int, rng: np.random.Generator, sort_by_length: bool, start: int = 0
+    ids: Sequence[Ids], limit: Limit, rng: np.random.Generator, sort_by_length: bool, start: int = 0
 ) -> Iterator[Batch]:
     """Every row once, in a new random order; from batch `start` (0-based) on, where the ones before were seen."""
-    order = rng.permutation(len(ids))
-    batches = np.split(order, range(batch_size, len(order), batch_size))
+    order, sizes = rng.permutation(len(ids)), lengths(ids)
+    batches = _cut(order, sizes, limit, limit.batches(sizes))
     if sort_by_length:
-        sizes = lengths(ids)
-        pools = np.split(order, range(POOL * batch_size, len(order), POOL * batch_size))
-        batches = [
-            batch
-            for pool in pools
-            for batch in np.split(
-                pool[np.argsort(sizes[pool], kind="stable")], range(batch_size, len(pool), batch_size)
-            )
-        ]
+        pools = [batches[first : first + POOL] for first in range(0, len(batches), POOL)]
+        batches = []
+        for pool in pools:
+            rows = np.concatenate(pool)
+            batches += _cut(rows[np.argsort(sizes[rows], kind="stable")], sizes, limit, len(pool))
         batches = [batches[number] for number in rng.permutation(len(batches))]
     for rows in batches[start:]:
         yield Batch(*pad([ids[row] for row in rows]), rows)
+
+
+def _cut(rows: NDArray[np.int64], sizes: NDArray[np.int64], limit: Limit, number: int) -> list[NDArray[np.int64]]:
+    """Rows in their order as `number` batches, none of them empty: with a limit of tokens, of nearly as many each."""
+    if not limit.tokens:
+        return np.split(rows, range(limit.rows, len(rows), limit.rows))
+    ends = np.cumsum(sizes[rows])
+    before = np.arange(1, number)
+    cuts = np.searchsorted(ends - sizes[rows] / 2, before * (ends[-1] / number)) - before
+    return np.split(rows, np.clip(np.maximum.accumulate(cuts), 0, len(rows) - number) + before)
 
 
 def require(texts: Sequence[str]) -> None:

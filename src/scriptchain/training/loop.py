@@ -110,15 +110,15 @@ def fit(
     `stop()` is asked after every step: True ends the run at once, with the weights as they are. With `checkpoints` the
     run goes on from the newest of them, is saved from time to time, when it is stopped and when it ends; with `finish`
     it takes no further step. Where `torchrun` or `accelerate launch` has started several processes, each takes its rows
-    of batches of `batch_size` times their number.
+    of batches of `batch_size`, or `batch_tokens`, times their number.
 
     *Raises*: DivergedError if the loss or a gradient is no longer finite; ResourceError where memory or disk end;
     ModelError for checkpoints of another run; UsageError for a device that is not there.
     """
     world = joined()
     accelerator = accelerator_for(device, config.precision)
-    batch_size = config.batch_size * world.size
-    steps_per_epoch = -(-len(train.ids) // batch_size)
+    limit = batch_limit(config, world.size)
+    steps_per_epoch = limit.batches(lengths(train.ids))
     network.to(accelerator.device)
     rate = learning_rate_factor(config, steps_per_epoch)
     average, best = Average(network, config.weight_average), Best(config.patience)
@@ -135,7 +135,7 @@ def fit(
     while not at.finished:
         network.train()
         order = order_stream(config.seed, at.epoch)
-        for batch in batches.epoch(train.ids, batch_size, order, config.sort_by_length, start=at.batch):
+        for batch in batches.epoch(train.ids, limit, order, config.sort_by_length, start=at.batch):
             world.seed(config.seed, at.step)
             learning_rate = config.learning_rate * rate(at.step)
             set_rate(state.optimizer, learning_rate)
@@ -221,9 +221,11 @@ def take_step(
         optimizer.step()
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "allocate" in str(error) or isinstance(error, torch.OutOfMemoryError):
+            key = "batch_tokens" if config.batch_tokens else "batch_size"
+            most = getattr(config, key)
             raise ResourceError(
-                f"a step must fit into memory, got too little for batch_size {config.batch_size} (step {step})",
-                hint=f"--set batch_size={max(1, config.batch_size // 2)}",
+                f"a step must fit into memory, got too little for {key} {most} (step {step})",
+                hint=f"--set {key}={max(1, most // 2)}",
             ) from None
         raise
     return loss, right, stopped > 0
@@ -242,6 +244,10 @@ def _check_finite(
             f"{', '.join(map(str, lines[:8]))}{more})",
             hint=f"--set learning_rate={rate / 3:.1g}",
         )
+
+
+def batch_limit(config: Config, processes: int = 1) -> batches.Limit:
+    return batches.Limit(config.batch_size * processes, config.batch_tokens * processes)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -294,12 +300,13 @@ def seconds_at_most(network: nn.Module, train: Objective, config: Config, device
     """Of a whole training, foreseen from a few steps on a copy."""
     accelerator = accelerator_for(device, config.precision)
     network.to(accelerator.device)
-    return _a_step(network, train, config, accelerator) * config.epochs * -(-len(train.ids) // config.batch_size)
+    steps = config.epochs * batch_limit(config).batches(lengths(train.ids))
+    return _a_step(network, train, config, accelerator) * steps
 
 
 def _a_step(network: nn.Module, train: Objective, config: Config, accelerator: Any) -> float:
     order = np.random.default_rng(0)
-    batch = next(batches.epoch(train.ids, config.batch_size, order, sort_by_length=False))
+    batch = next(batches.epoch(train.ids, batch_limit(config), order, sort_by_length=False))
 
     def step(trial: nn.Module) -> None:
         take_step(trial, batch, train, config, accelerator, make_optimizer(trial, config), 1)

@@ -11,10 +11,11 @@ import numpy as np
 from torch import nn
 
 from ..config import Config, replace
+from ..data.ragged import lengths
 from ..errors import DivergedError
 from ..model.pipeline import Network
 from ..report import duration
-from ..training.loop import Examples, fit, validate
+from ..training.loop import Examples, batch_limit, fit, validate
 from ..training.seed import seeded
 
 Progress = Callable[[str], object]
@@ -97,7 +98,10 @@ def estimate(arms: Sequence[Arm], task: Task) -> list[float]:
     """Wall seconds that one training of each arm takes at most, from a few steps of each."""
     found = []
     for arm in arms:
-        steps, begun = -(-len(task.train.ids) // arm.config.batch_size) * arm.config.epochs, [time.perf_counter()]
+        steps, begun = (
+            batch_limit(arm.config).batches(lengths(task.train.ids)) * arm.config.epochs,
+            [time.perf_counter()],
+        )
 
         def enough(begun: list[float] = begun) -> bool:
             begun.append(time.perf_counter())

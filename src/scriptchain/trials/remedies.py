@@ -89,7 +89,9 @@ def random_change(config: Config, seed: int) -> tuple[str, Config]:
         {"activation": "relu" if config.activation == "gelu" else "gelu"},
         {"dropout": round(abs(config.dropout - 0.05), 3)},
         {"head_layers": [] if config.head_layers else [config.d_model]},
-        {"batch_size": max(2, config.batch_size // 2)},
+        {"batch_tokens": max(config.max_seq_len, config.batch_tokens // 2)}
+        if config.batch_tokens
+        else {"batch_size": max(2, config.batch_size // 2)},
         {"weight_decay": config.weight_decay / 2 if config.weight_decay else 0.01},
     ]
     changes = choices[int(np.random.default_rng(seed).integers(len(choices)))]
