@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from scriptchain import ModelError, UsageError, config
+from scriptchain import Classifier, ModelError, UsageError, config
 from scriptchain.__main__ import run
 from scriptchain.data.labels import Labels
 from scriptchain.data.records import from_python, read
@@ -126,8 +126,9 @@ def quick(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_auto_trains_every_rung_ships_one_and_tells_why(quick, capsys):
-    output = quick / "run"
+def test_auto_trains_every_rung_ships_one_and_tells_why(quick, monkeypatch, capsys):
+    output, shipped, measured = quick / "run", Classifier.shipped, []
+    monkeypatch.setattr(Classifier, "shipped", lambda model: (measured.append(model), shipped(model))[1])
     assert run(["train", "emotions", "--preset", "auto", "--output", str(output), "--json"]) == 0
     out, err = capsys.readouterr()
     report = json.loads(out)
@@ -143,6 +144,7 @@ def test_auto_trains_every_rung_ships_one_and_tells_why(quick, capsys):
     assert err.startswith("at most about ") or "\nat most about " in err
     assert Session(output).config.preset == ("static" if told["chosen"] == "student" else told["chosen"])
     assert all(one["bytes"] > 0 and one["milliseconds"] > 0 for one in told["rungs"][1:])
+    assert len(measured) == len(told["rungs"][1:])  # of two trainings each, the first
     assert (quick / "run-teacher").exists() == (told["chosen"] == "student")
 
 

@@ -7,6 +7,7 @@ or chose by; the test rows take no part. The smallest one ships that is not wors
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -98,17 +99,15 @@ def _trained(
         every=kept.every,
     )  # fmt: skip
     watch(name, model)
-    trial = _measured(model, part, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    trial = Trial(model.logits(part.score.texts).argmax(1), seconds)
+    if number == 0:  # an export takes longer than many a training, and those of a recipe are alike
+        size, logits = model.shipped()
+        trial = replace(trial, size=size, latency=milliseconds(logits, part.score.texts))
     if name == "tuned":
         kept.keep_teacher(number, model)
     kept.keep(name, number, trial)
     return trial
-
-
-def _measured(model: Classifier, part: Part, seconds: float) -> Trial:
-    answers = model.logits(part.score.texts).argmax(1)
-    size, logits = model.shipped()
-    return Trial(answers, size, milliseconds(logits, part.score.texts), seconds)
 
 
 def _majority(truth: NDArray[np.int64], parts: Sequence[Part], labels: Labels) -> Rung:

@@ -24,19 +24,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Trial:
-    """One training and what it showed: answers `(N,)` on the rows of its part, bytes of what answering needs,
-    milliseconds a text alone (median), and the seconds that it took."""
+    """One training and what it showed: answers `(N,)` on the rows of its part and the seconds that it took; of the
+    first one of a recipe, bytes of what answering needs and milliseconds a text alone (median)."""
 
     answers: NDArray[np.int64]
-    size: int
-    latency: float
     seconds: float
+    size: int = 0
+    latency: float = 0.0
 
 
 @dataclass
 class Rung:
-    """A recipe and what its trials showed: their answers in a row, the most bytes, medians of the milliseconds, means
-    of the seconds; macro-F1, and the lead of the best over it."""
+    """A recipe and what its trials showed: their answers in a row, bytes and milliseconds of the first, means of the
+    seconds; macro-F1, and the lead of the best over it."""
 
     name: str
     answers: NDArray[np.int64]
@@ -51,9 +51,9 @@ class Rung:
 def rung_of(name: str, trials: Sequence[Trial], truth: NDArray[np.int64], num_classes: int) -> Rung:
     """From a trial a part, whose rows are those of `truth` `(N,)`."""
     answers = np.concatenate([trial.answers for trial in trials])
-    latency, seconds = np.median([trial.latency for trial in trials]), np.mean([trial.seconds for trial in trials])
+    seconds = float(np.mean([trial.seconds for trial in trials]))
     score = macro_f1_interval(truth, answers, num_classes)
-    return Rung(name, answers, max(trial.size for trial in trials), float(latency), float(seconds), score)
+    return Rung(name, answers, trials[0].size, trials[0].latency, seconds, score)
 
 
 def choose(rungs: Sequence[Rung], truth: NDArray[np.int64], num_classes: int, limits: Limits) -> tuple[str, str]:
