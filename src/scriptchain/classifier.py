@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from . import config as configs
 from .config import Config
 from .data.labels import Labels
-from .data.ragged import lengths
 from .data.records import Records, from_python, read
 from .data.splits import split, without
 from .errors import ConfigError, DataError, MissingExtraError, NotFittedError, ResourceError, UsageError
@@ -234,7 +233,7 @@ class Classifier:
     def seconds(self, train: Records) -> float:
         """What `fit_records` on these rows takes at most, foreseen from a few steps; nothing is learned."""
         from .model.pipeline import Network
-        from .training.loop import batch_limit, seconds_at_most
+        from .training.loop import seconds_at_most
         from .training.ngrams import share
         from .training.rows import examples_of
         from .training.seed import seeded
@@ -250,7 +249,7 @@ class Classifier:
         if not config.frozen:
             return seconds
         once = seconds / config.epochs
-        steps = batch_limit(config).batches(lengths(examples.ids))
+        steps = -(-len(train) // config.batch_size)
         return once / 3 + config.contrastive_steps * once / steps  # all texts forward alone, and the steps before
 
     def _fit_linear(

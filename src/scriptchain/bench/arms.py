@@ -25,8 +25,8 @@ class Arm:
 
     @property
     def id(self) -> str:
-        """A digest of all that decides what its trainings come to, but their seed. Keys at their default stand for
-        themselves, so that a pool outlives a version that has one more."""
+        """A digest of all that decides what its trainings come to, but their seed. Keys at their default are left
+        out, so that a pool outlives a version that adds one."""
         usual = configs.to_dict(Config())
         told = {key: value for key, value in configs.to_dict(self.config).items() if value != usual[key]} | {"seed": 0}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

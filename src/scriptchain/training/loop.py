@@ -221,11 +221,11 @@ def take_step(
         optimizer.step()
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or "allocate" in str(error) or isinstance(error, torch.OutOfMemoryError):
-            key = "batch_tokens" if config.batch_tokens else "batch_size"
+            key, least = ("batch_tokens", config.max_seq_len) if config.batch_tokens else ("batch_size", 1)
             most = getattr(config, key)
             raise ResourceError(
                 f"a step must fit into memory, got too little for {key} {most} (step {step})",
-                hint=f"--set {key}={max(1, most // 2)}",
+                hint=f"--set {key}={max(least, most // 2)}",
             ) from None
         raise
     return loss, right, stopped > 0
