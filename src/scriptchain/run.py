@@ -18,6 +18,7 @@ from .data.check import check
 from .data.records import Records
 from .data.splits import split, without
 from .errors import DataError, Interrupted, ModelError, ResourceError, UsageError
+from .heap import give_back
 from .launched import processes
 from .report import Report, Stream, Table, percent, with_interval
 from .runtime import bundle
@@ -129,6 +130,7 @@ def train(
     start = time.perf_counter()
     checked = check(rows, test)
     splits = make_splits(rows, validation, test, config.seed)
+    give_back()
     if stream is not None:
         stream.writelines(f"check: {line}\n" for line in checked["warnings"])
         stream.writelines(f"splits: {line}\n" for line in splits.notes)

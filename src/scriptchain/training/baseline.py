@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError, ResourceError
+from ..heap import give_back
 from ..runtime.linear import Analyzer, Linear
 from ..runtime.session import softmax
 from ..scoring.calibration import log_loss, temperature
@@ -56,11 +57,13 @@ def fit_baseline(
     weights_N = _weights(sample_weight, len(texts))
     labels_N = as_labels(labels, num_classes, "labels")
     same_rows(texts=texts, labels=labels_N)
-    kept = np.flatnonzero(weights_N).tolist()
-    if not kept:
+    kept = np.flatnonzero(weights_N)
+    if not len(kept):
         raise DataError("texts must hold at least one row of positive weight, got none")
-    texts, labels_N, weights_N = [texts[row] for row in kept], labels_N[kept], weights_N[kept]
+    if len(kept) < len(texts):
+        texts, labels_N, weights_N = [texts[row] for row in kept.tolist()], labels_N[kept], weights_N[kept]
     views = [] if len(np.unique(labels_N)) == 1 else _views(_some(texts, seed), max_features)
+    give_back()  # of all n-grams that were counted few are kept
     if not views:
         return _majority(labels_N, weights_N, num_classes)
     features_NV = _counted(views, texts)
@@ -153,6 +156,8 @@ def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequenc
                 weights_file.write(part.data)
                 columns_file.write(part.indices.astype(np.int32))
                 ends.append(ends[-1][-1] + part.indptr[1:])
+                del part
+                give_back()
             arrays = _mapped(weights_file, np.float64), _mapped(columns_file, np.int32), np.concatenate(ends)
     except OSError as error:
         raise ResourceError(

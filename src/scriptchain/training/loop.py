@@ -17,6 +17,7 @@ from ..data import batches
 from ..data.ragged import lengths
 from ..data.tokenizer import CLS, MASK
 from ..errors import DivergedError, ResourceError, UsageError
+from ..heap import Heap, give_back
 from ..model.pipeline import unpadded
 from ..report import Stream, duration
 from ..scoring.metrics import accuracy, confusion, macro_f1
@@ -121,6 +122,7 @@ def fit(
     steps_per_epoch = limit.batches(lengths(train.ids))
     network.to(accelerator.device)
     rate = learning_rate_factor(config, steps_per_epoch)
+    heap = Heap()
     average, best = Average(network, config.weight_average), Best(config.patience)
     state = State(network, make_optimizer(network, config), average, best)
     at = _resumed(state, checkpoints, finish, stream)
@@ -145,6 +147,7 @@ def fit(
             at.step, at.batch, at.rows = at.step + 1, at.batch + 1, at.rows + len(batch.rows)
             at.loss_sum, at.correct = at.loss_sum + loss * len(batch.rows), at.correct + right
             average.update(network, at.step)
+            heap.tend()
             at.seconds = time.perf_counter() - begun
             progress.step(at.epoch, at.step, len(batch.rows), at.loss_sum / at.rows, at.correct / at.rows)
             if stopped:
@@ -170,6 +173,7 @@ def fit(
             checkpoints.save(state)
     network.load_state_dict(best.weights or average.network.state_dict())
     network.to("cpu")
+    give_back()
     return Outcome(at.history, best.epoch, at.step, at.seconds)
 
 

@@ -1,0 +1,42 @@
+"""Laws of the heap: what was freed between others goes back to the system, in training too."""
+
+import subprocess
+import sys
+
+import numpy as np
+
+from scriptchain import Classifier, heap
+
+FREED = """
+import re
+from pathlib import Path
+from scriptchain.heap import give_back
+
+def resident():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+pieces = [bytearray(64 * 1024) for _ in range(2000)]
+full = resident()
+del pieces[1::2]  # none of them at the end of the heap
+kept = resident()
+give_back()
+print(full - kept, kept - resident())
+"""
+
+
+def test_what_was_freed_between_others_goes_back():
+    done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
+    by_itself, given = map(float, done.stdout.split())
+    assert by_itself < 10
+    assert given > 50  # of 62 MiB
+
+
+def test_training_gives_back_from_time_to_time_and_at_its_end(monkeypatch):
+    called = []
+    monkeypatch.setattr(heap, "EVERY", 0.0)
+    monkeypatch.setattr(heap, "give_back", lambda: called.append("step"))
+    monkeypatch.setattr("scriptchain.training.loop.give_back", lambda: called.append("end"))
+    texts = [f"{word} {number}" for number in range(20) for word in ("good", "bad")]
+    small = {"d_model": 16, "num_heads": 2, "num_layers": 1, "d_feedforward": 16, "epochs": 2, "vocab_size": 300}
+    model = Classifier("small", **small).fit(texts, np.array(["yes", "no"] * 20))
+    assert called == ["step"] * model.history_[-1]["step"] + ["end"]
