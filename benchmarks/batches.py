@@ -6,10 +6,10 @@ for Adam; arXiv 2205.10287) and the average forgets four times as fast. Every ru
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
+from kept import compared
 from machine import machine
 
 from scriptchain import bench, config
@@ -22,7 +22,6 @@ BY_TOKENS = "as many tokens as 32 rows have"
 LARGER = ["batch_size=128", "learning_rate=2e-3", "weight_average=0.98"]
 ARMS = {
     "batch 32": [],
-    BY_TOKENS: [],
     "batch 128": LARGER,
     "batch 128, bf16": [*LARGER, "precision=bf16"],
     "batch 128, bf16, the same rate": [*LARGER, "precision=bf16", "learning_rate=1e-3"],
@@ -36,21 +35,18 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=4_000)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=list(ARMS), help="beside the first")
+    parser.add_argument("--only", nargs="+", choices=[*ARMS, BY_TOKENS], help="beside the first")
     told = parser.parse_args()
     print(machine(), flush=True)
     single.one_thread()
     records = read(told.file)
     some = records.subset(np.sort(np.random.default_rng(0).permutation(len(records))[: told.rows]))
     rows = bench.Rows(some, folds=5)
-    told.output.mkdir(parents=True, exist_ok=True)
-    ARMS[BY_TOKENS] = [f"batch_tokens={32 * tokens_a_row(some)}"]
-    first, *others = [bench.Arm(name, config.resolve("small", settings=keys)) for name, keys in ARMS.items()]
+    ways = ARMS | {BY_TOKENS: [f"batch_tokens={32 * tokens_a_row(some)}"]}
+    first, *others = [bench.Arm(name, config.resolve("small", settings=keys)) for name, keys in ways.items()]
     arms = [first, *(arm for arm in others if told.only is None or arm.name in told.only)]
     plan = bench.Plan(first.name, told.repeats, workers=told.workers)
-    report = bench.compare(
-        rows, arms, bench.Pool(told.output, rows.digest), plan, lambda line: print(line, file=sys.stderr, flush=True)
-    )
+    report, _ = compared(rows, arms, plan, told.output)
     print(report.to_markdown())
 
 

@@ -8,10 +8,10 @@ t-interval over draws. Every run is kept in DIR and done once.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
+from kept import compared
 from machine import machine
 from scipy import stats
 
@@ -42,12 +42,9 @@ def main() -> None:
     for task, (layers, draws, names) in TASKS.items():
         if told.only in (None, task):
             rows = bench.Rows(task=task, number=ROWS)
-            folder = told.output / task
-            folder.mkdir(parents=True, exist_ok=True)
-            pool = bench.Pool(folder, rows.digest)
             arms = bench.arms_of("small", names, settings=[*SETTINGS, f"num_layers={layers}"])
             plan = bench.Plan(names[0], draws, workers=told.workers, device=told.device)
-            bench.compare(rows, arms, pool, plan, lambda line: print(line, file=sys.stderr, flush=True))
+            _, pool = compared(rows, arms, plan, told.output / task)
             table(task, arms, pool, rows.learned_words or 0)
 
 

@@ -6,9 +6,9 @@ Every run is kept in DIR and done once; each table is printed as it is done.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
+from kept import compared
 from machine import machine
 
 from scriptchain import bench, config
@@ -46,11 +46,9 @@ def main() -> None:
     of_texts = bench.Rows(read(told.file), folds=UNITS, by="hidden")
     for name, rows in ({task: bench.Rows(task=task) for task in TASKS} | {"hidden": of_texts}).items():
         if told.only in (None, name):
-            folder = told.output / f"{name}-{told.layers}"
-            folder.mkdir(parents=True, exist_ok=True)
             repeats = 1 if name == "hidden" else UNITS
             plan = bench.Plan(FULL, repeats, margin=0.01, workers=told.workers, device=told.device)
-            report = bench.compare(rows, arms(told.layers), bench.Pool(folder, rows.digest), plan, tell)
+            report, _ = compared(rows, arms(told.layers), plan, told.output / f"{name}-{told.layers}")
             print(f"\n{name}, {told.layers} layers\n{report.to_markdown()}", flush=True)
 
 
@@ -61,10 +59,6 @@ def arms(layers: int) -> list[bench.Arm]:
         ]))
         for name, (positions, again) in ARMS.items()
     ]  # fmt: skip
-
-
-def tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ kept in DIR and done once.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
+from kept import compared
 from machine import machine
 
 from scriptchain import bench
@@ -38,8 +38,8 @@ def main() -> None:
     for kind, names in (("texts", told.files), ("tasks", told.tasks.split(",") if told.tasks else [])):
         for name in names:
             stem = Path(name).parent.name if kind == "texts" else name
-            picked = compared(name, kind, 0, arms, told.output / stem / "picked", told, budget=told.budget)
-            grid = compared(name, kind, OTHER, arms, told.output / stem / "grid", told, budget=None)
+            picked = report_on(name, kind, 0, arms, told.output / stem / "picked", told, budget=told.budget)
+            grid = report_on(name, kind, OTHER, arms, told.output / stem / "grid", told, budget=None)
             means = {one["name"]: 100 * one["score"] for one in grid["candidates"]}
             best, pick = max(means, key=means.__getitem__), picked["recommended"]
             regrets[kind].append([means[best] - means[one] for one in (pick, "learned", "rope")])
@@ -51,7 +51,7 @@ def main() -> None:
             print(f"mean regret on {kind}: {means} points (picked, always learned, always rope)")
 
 
-def compared(
+def report_on(
     name: str, kind: str, seed: int, arms: list[bench.Arm], folder: Path, told: argparse.Namespace,
     budget: float | None,
 ) -> Report:  # fmt: skip
@@ -61,13 +61,8 @@ def compared(
         records = read(name)
         some = np.sort(np.random.default_rng(0).permutation(len(records))[:ROWS])
         rows, repeats = bench.Rows(records.subset(some), folds=UNITS, seed=seed), 1
-    folder.mkdir(parents=True, exist_ok=True)
-    plan = bench.Plan("learned", repeats, budget, workers=told.workers, seed=seed)
-
-    def progress(line: str) -> None:
-        print(f"{folder.parent.name}: {line}", file=sys.stderr, flush=True)
-
-    return bench.compare(rows, arms, bench.Pool(folder, rows.digest), plan, progress)
+    report, _ = compared(rows, arms, bench.Plan("learned", repeats, budget, workers=told.workers, seed=seed), folder)
+    return report
 
 
 if __name__ == "__main__":

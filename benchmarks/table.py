@@ -7,10 +7,10 @@ and done once.
 """
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
+from kept import compared
 from machine import machine
 
 from scriptchain import bench
@@ -36,9 +36,7 @@ def main() -> None:
     arms = bench.arms_of("small", ENCODINGS, settings=SETTINGS)
     plan = bench.Plan(ENCODINGS[0], told.draws, workers=told.workers)
     for task in told.only:
-        rows, folder = bench.Rows(task=task), told.output / task
-        folder.mkdir(parents=True, exist_ok=True)
-        report = bench.compare(rows, arms, bench.Pool(folder, rows.digest), plan, tell)
+        report, _ = compared(bench.Rows(task=task), arms, plan, told.output / task)
         sets = " ".join(f"--set {one}" for one in SETTINGS)
         print(f"\nscriptchain compare task:{task} --positions {','.join(ENCODINGS)} --repeats {told.draws} {sets}\n")
         column(task, report.data["candidates"])
@@ -49,10 +47,6 @@ def column(task: str, candidates: list[dict[str, Any]]) -> None:
     for one in sorted(candidates, key=lambda one: -one["score"]):
         beside = "" if one["difference"] is None else points(one["difference"])
         print(f"| `{one['name']}` | {100 * one['score']:.1f} | {beside} | {one['verdict']} |", flush=True)
-
-
-def tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def test_an_epoch_has_every_row_exactly_once_in_batches_of_the_size(lengths, bat
 
 @given(LENGTHS, st.integers(30, 300), st.integers(0, 9), st.booleans())
 @example([1, 30, 30], 30, 0, True)  # three batches, and no row's middle is in the middle third
-def test_a_limit_of_tokens_is_kept_to_within_a_row_and_no_batch_is_empty(lengths, tokens, seed, sort):
+def test_a_limit_of_tokens_is_kept_to_within_two_rows_and_no_batch_is_empty(lengths, tokens, seed, sort):
     rows = rows_of(lengths)
     batches = batches_of(lengths, 1, seed, sort, tokens)
     assert sorted(np.concatenate([batch.rows for batch in batches]).tolist()) == list(range(len(rows)))

@@ -26,7 +26,10 @@ from ..tiny import TINY
 from . import bundles
 from .bundles import Case, seal, tried
 
-UNSAFE = re.compile(r"pickle\.load|torch\.load\(|joblib|allow_pickle|(?<![\w.])(eval|exec)\(")
+UNSAFE = re.compile(
+    r"(import|from) (pickle|dill|cloudpickle|marshal|shelve)\b|pickle\.load|torch\.(load|save)\b"
+    r"|joblib|allow_pickle|(?<![\w.])(eval|exec)\("
+)
 
 
 class Blind:

@@ -101,16 +101,6 @@ print([e for e in seen if e[0].split(".")[0] in ("exec", "compile", "import", "s
     assert result.stdout.strip() == "[]"
 
 
-def test_there_is_no_pickle_in_the_package():
-    import scriptchain
-
-    for file in Path(scriptchain.__file__).parent.rglob("*.py"):
-        source = file.read_text("utf-8")
-        assert "import pickle" not in source
-        assert "torch.load" not in source
-        assert "torch.save" not in source
-
-
 def test_equal_texts_have_equal_fingerprints():
     one, two, other = fingerprints(["Hello,  World!", "hello world", "hello worlds"])
     assert one == two != other

@@ -26,7 +26,7 @@ def memory_bytes(config: Config, vocab_size: int, num_classes: int) -> int:
     size = Size(d, config.num_heads, config.num_layers, length, config.embedding_std)
     positions = num_parameters(config.positions, size, config.positions_options, shared=config.positions_shared)
     parameters = vocab_size * d + positions + config.num_layers * layer + again + head
-    tokens = config.batch_tokens + length if config.batch_tokens else config.batch_size * length
+    tokens = config.batch_tokens + 2 * length if config.batch_tokens else config.batch_size * length
     activations = tokens * config.num_layers * (14 * d + 4 * ff + 4 * config.num_heads * length)
     return 4 * (5 * parameters + activations)
 
