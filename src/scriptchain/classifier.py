@@ -183,7 +183,8 @@ class Classifier:
         refuse_what_cannot_fit(config, config.vocab_size, len(labels.names))
         start = start_of(config)
         learned = train if lesson is None else lesson.rows
-        read = Records([*learned.texts, *unlabelled], None, [], learned.source)  # whatever teaches anything
+        taught = [*learned.texts, *unlabelled] if unlabelled else learned.texts
+        read = Records(taught, None, [], learned.source)  # whatever teaches anything
         tokenizer = start.tokenizer(read.texts)
         memory = refuse_what_cannot_fit(config, tokenizer.vocab_size, len(labels.names))
         if lesson is not None and weights is not None:

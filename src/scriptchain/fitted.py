@@ -120,6 +120,6 @@ def _held_out(model: Fitted | FittedLinear, validation: Records | None) -> Famil
     return Familiarity.of(model.logits(texts), model.surprise(texts)) if texts else None
 
 
-def numbered(labels: Labels, records: Records) -> tuple[list[str], NDArray[np.int64]]:
+def numbered(labels: Labels, records: Records) -> tuple[Sequence[str], NDArray[np.int64]]:
     """Texts and the numbers of their classes."""
     return records.texts, labels.index(records.labels or [])

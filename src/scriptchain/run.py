@@ -140,7 +140,10 @@ def train(
     with workplace(work, resume, force) if leads else nullcontext():
         if world is not None:
             world.wait()  # until the folder is there
-        texts = _unlabelled(unlabelled, splits, stream)
+        texts = unseen(unlabelled, splits)
+        if stream is not None and unlabelled is not None and len(texts) < len(unlabelled):
+            left_out = len(unlabelled) - len(texts)
+            stream.write(f"{left_out:,} unlabelled texts are left out: they stand in validation or test\n")
         taught = None if teacher is None else _lesson(teacher, splits, texts, threads, stream)
         runs: list[dict[str, Any]] = []
         for seed in range(config.seed, config.seed + repeats):
@@ -278,13 +281,11 @@ class _Job:
         return data | {"body": evaluate(Session(self.folder, threads=threads), self.splits.test, name=self.name).body}
 
 
-def _unlabelled(unlabelled: Records | None, splits: Splits, stream: Stream | None) -> list[str]:
+def unseen(unlabelled: Records | None, splits: Splits) -> Sequence[str]:
     """Those that stand neither in the validation nor in the test set."""
-    texts = [] if unlabelled is None else unlabelled.texts
-    kept = without(texts, [*splits.validation.texts, *splits.test.texts])
-    if stream is not None and len(kept) < len(texts):
-        stream.write(f"{len(texts) - len(kept):,} unlabelled texts are left out: they stand in validation or test\n")
-    return [texts[row] for row in kept]
+    if unlabelled is None:
+        return []
+    return unlabelled.subset(without(unlabelled.texts, [*splits.validation.texts, *splits.test.texts])).texts
 
 
 def _lesson(

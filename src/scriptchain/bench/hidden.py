@@ -5,6 +5,7 @@ stands where. The loss is in nats, a mean over the hidden tokens.
 *Source*: arXiv 1810.04805.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ def model_of(network: Network, config: Config, seed: int) -> MaskedModel:
     return MaskedModel(network.encoder, config)
 
 
-def name(model: MaskedModel, tokenizer: Tokenizer, texts: list[str], config: Config, seed: int) -> Named:
+def name(model: MaskedModel, tokenizer: Tokenizer, texts: Sequence[str], config: Config, seed: int) -> Named:
     """What the model makes of the hidden tokens; which are hidden follows from the texts and the seed."""
     ids = tokenizer.encode(texts).ids
     rng = np.random.default_rng(seed)

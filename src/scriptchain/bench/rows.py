@@ -83,7 +83,7 @@ class Rows:
         if shuffle not in self._cut:
             self._cut[shuffle] = folds(self.records.texts, self.records.labels or [], self.folds, shuffle)
         learn, score = self._cut[shuffle][unit.fold]
-        rest = self.records.subset([row for row in learn if self._short(self.records.texts[row])])
+        rest = self.records.subset([row for row in map(int, learn) if self._short(self.records.texts[row])])
         train, choose = split(rest.texts, rest.labels or [], (0.9, 0.1), seed=self.seed + unit.repeat)
         return rest.subset(train), rest.subset(choose), self.records.subset(score)
 

@@ -44,7 +44,7 @@ for _code, _words in _STOP_WORDS.items():
 
 
 def check(
-    records: Records, against: Records | None = None, tokens: Callable[[list[str]], list[int]] | None = None
+    records: Records, against: Records | None = None, tokens: Callable[[Sequence[str]], list[int]] | None = None
 ) -> Report:
     """A report on the rows, and on those that `against` (the training set of a test set) has too.
 
@@ -329,7 +329,7 @@ def _join(group: np.ndarray, one: np.ndarray, other: np.ndarray) -> None:
 # --- lengths and labels ---------------------------------------------------------------------------------------
 
 
-def _counted(texts: list[str], tokens: Callable[[list[str]], list[int]]) -> np.ndarray:
+def _counted(texts: Sequence[str], tokens: Callable[[Sequence[str]], list[int]]) -> np.ndarray:
     counts = [count for start in range(0, len(texts), 10_000) for count in tokens(texts[start : start + 10_000])]
     return np.array(counts)
 
@@ -436,7 +436,8 @@ def _body(
 
 def _examples(records: Records, finding: _Finding) -> Table:
     cells = []
-    for row, twin in zip(finding.rows[:_EXAMPLES].tolist(), finding.twins[:_EXAMPLES].tolist(), strict=True):
+    rows, twins = map(int, finding.rows[:_EXAMPLES]), map(int, finding.twins[:_EXAMPLES])
+    for row, twin in zip(rows, twins, strict=True):
         label = shown(records.labels[row], 40) if records.labels else None
         cells.append([records.lines[row], finding.other.lines[twin], label, shown(records.texts[row])])
     more = len(finding.rows) - len(cells)

@@ -5,6 +5,7 @@ is raised or the row is skipped and counted.
 """
 
 import os
+from array import array
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -17,10 +18,12 @@ from ..report import shown
 from .files import MAX_CHARACTERS, SKIP_HINT, UNDECODED, Meter, is_bundled, listed, opened, raw_rows, source_name
 from .frames import as_list, class_names, frame_column, frame_columns, is_missing, is_table, label_name
 from .parquet import is_parquet, parquet_rows
+from .spool import Spool, Texts
 from .text import model_text
 
 __all__ = ["MAX_CHARACTERS", "Records", "Row", "from_frame", "from_python", "is_bundled", "read", "rows", "stream"]
 
+_AT_ONCE = 50_000  # texts of a file that are held in memory; those of a longer one stand on the disk
 _TEXT_NAMES = "text sentence tweet review content message comment document utterance question body"
 _LABEL_NAMES = "label labels target category class sentiment emotion intent topic tag"
 
@@ -37,9 +40,9 @@ class Row(NamedTuple):
 class Records:
     """Texts, their labels, the 1-based line (in memory: row) of each, and `notes` on what was inferred."""
 
-    texts: list[str]
+    texts: Sequence[str]
     labels: list[str] | None
-    lines: list[int]
+    lines: Sequence[int]
     source: str
     notes: list[str] = field(default_factory=list)
 
@@ -48,10 +51,12 @@ class Records:
 
     def subset(self, indices: Iterable[SupportsIndex]) -> "Records":
         """The rows at `indices` (0-based), in that order."""
-        rows = [int(index) for index in indices]
+        rows = array("q", map(int, indices))
         labels = None if self.labels is None else [self.labels[row] for row in rows]
-        texts, lines = [self.texts[row] for row in rows], [self.lines[row] for row in rows]
-        return Records(texts, labels, lines, self.source, self.notes)
+        lines = (self.lines[row] for row in rows)
+        if isinstance(self.texts, Texts):
+            return Records(self.texts.take(rows), labels, array("q", lines), self.source, self.notes)
+        return Records([self.texts[row] for row in rows], labels, list(lines), self.source, self.notes)
 
     def distinct(self) -> "Records":
         """The first row of each text, as the model sees it, and label; a note says how many others there were."""
@@ -77,10 +82,11 @@ def read(
 ) -> Records:
     """All rows of a file, of standard input (`-`), of a bundled set (`emotions`) or of an in-memory table.
 
-    Without `labels_required` the labels are None unless every row has one; `plain` is as in `stream`.
+    Without `labels_required` the labels are None unless every row has one; `plain` is as in `stream`. The texts of a
+    file of more than 50,000 rows stand in a temporary file.
 
     Raises: DataError (exit 3) for missing or wrong data, with file:line; ResourceError (5) for a file that
-    may not be read; UsageError (2) for a wrong argument.
+    may not be read, or for which there is no room; UsageError (2) for a wrong argument.
     """
     if not isinstance(source, (str, os.PathLike)):
         if not is_table(source):
@@ -103,7 +109,7 @@ def read(
         plain=plain,
         notes=notes,
     )
-    return _records(rows, source_name(source), notes)
+    return _records(rows, source_name(source), notes, spooled=True)
 
 
 def stream(
@@ -283,19 +289,27 @@ def _kept(rows: Iterable[Row | DataError], source: str, on_bad_row: str, notes: 
         raise DataError(f"{source} has no rows" + (f"; {notes[-1]}" if skipped else ""))
 
 
-def _records(rows: Iterable[Row], source: str, notes: list[str]) -> Records:
+def _records(rows: Iterable[Row], source: str, notes: list[str], spooled: bool = False) -> Records:
     texts: list[str] = []
     labels: list[str | None] = []
-    lines: list[int] = []
+    lines = array("q")
     names: dict[str | None, str | None] = {}  # one string a class, not one a row
-    for line, text, label in rows:
-        lines.append(line)
-        texts.append(text)
-        labels.append(names.setdefault(label, label))
+    with Spool() as spool:
+        for line, text, label in rows:
+            if spooled and len(texts) == _AT_ONCE:
+                spool.extend(texts)
+                texts = []
+            lines.append(line)
+            texts.append(text)
+            labels.append(names.setdefault(label, label))
+        if len(spool):
+            spool.extend(texts)
+        kept = spool.texts() if len(spool) else texts
     known = [label for label in labels if label is not None]
-    if known and len(known) < len(texts):
-        notes.append(f"labels ignored: {len(texts) - len(known)} of {len(texts)} rows have none")
-    return Records(texts, known if len(known) == len(texts) else None, lines, source, notes)
+    if known and len(known) < len(kept):
+        notes.append(f"labels ignored: {len(kept) - len(known)} of {len(kept)} rows have none")
+    all_lines = lines if isinstance(kept, Texts) else lines.tolist()
+    return Records(kept, known if len(known) == len(kept) else None, all_lines, source, notes)
 
 
 # --- columns ------------------------------------------------------------------------------------------------

@@ -87,6 +87,6 @@ _WITHOUT_PUNCTUATION = _Table(_without_punctuation)
 def digest(document: Any) -> str:
     """SHA-256 of a document as JSON, in hexadecimal; a million texts in it are never one string."""
     found = sha256()
-    for part in json.JSONEncoder().iterencode(document):
+    for part in json.JSONEncoder(default=list).iterencode(document):
         found.update(part.encode())
     return found.hexdigest()

@@ -74,4 +74,4 @@ class Kept:
 def job_of(splits: Splits, unlabelled: Sequence[str], seed: int) -> str:
     """A digest of all that decides what the trainings of a climb come to."""
     told: list[Any] = [[rows.texts, rows.labels] for rows in (splits.train, splits.validation)]
-    return digest([*told, list(unlabelled), seed])
+    return digest([*told, unlabelled, seed])

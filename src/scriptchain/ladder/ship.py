@@ -6,7 +6,6 @@ from pathlib import Path
 
 from .. import durable, run
 from ..data.records import Records
-from ..data.splits import without
 from ..report import Report, Stream
 from ..run import make_splits
 from ..runtime.bundle import check_output
@@ -52,8 +51,7 @@ def train(
         if not (force or resume):
             run.refuse_unfinished(place.with_name(f"{place.name}-partial"))
     splits = make_splits(rows, validation, test, seed)
-    texts = [] if unlabelled is None else unlabelled.texts
-    texts = [texts[row] for row in without(texts, [*splits.validation.texts, *splits.test.texts])]
+    texts = run.unseen(unlabelled, splits)
     with run.workplace(work, resume, force), _told(work, stream):
         kept = Kept(work, job_of(splits, texts, seed), checkpoint_every)
         climbed, chosen = climb(splits, limits, kept, texts, seed=seed, device=device, threads=threads, stream=stream)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import product
-from tempfile import TemporaryFile, gettempdir
+from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import DataError, ResourceError
+from ..data.spool import room
+from ..errors import DataError
 from ..heap import give_back
 from ..runtime.linear import Analyzer, Linear
 from ..runtime.session import softmax
@@ -149,21 +150,15 @@ def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequenc
     if len(texts) <= _AT_ONCE:
         return some(0)
     ends = [np.zeros(1, np.int64)]
-    try:
-        with TemporaryFile() as weights_file, TemporaryFile() as columns_file:
-            for start in range(0, len(texts), _AT_ONCE):
-                part = some(start)
-                weights_file.write(part.data)
-                columns_file.write(part.indices.astype(np.int32))
-                ends.append(ends[-1][-1] + part.indptr[1:])
-                del part
-                give_back()
-            arrays = _mapped(weights_file, np.float64), _mapped(columns_file, np.int32), np.concatenate(ends)
-    except OSError as error:
-        raise ResourceError(
-            f"{gettempdir()} must have room for the n-grams of {len(texts):,} texts ({error.strerror})",
-            hint="TMPDIR=FOLDER before the command names another",
-        ) from None
+    with room(f"the n-grams of {len(texts):,} texts"), TemporaryFile() as weights_file, TemporaryFile() as columns_file:
+        for start in range(0, len(texts), _AT_ONCE):
+            part = some(start)
+            weights_file.write(part.data)
+            columns_file.write(part.indices.astype(np.int32))
+            ends.append(ends[-1][-1] + part.indptr[1:])
+            del part
+            give_back()
+        arrays = _mapped(weights_file, np.float64), _mapped(columns_file, np.int32), np.concatenate(ends)
     width = sum(len(vectorizer.vocabulary_) for _, vectorizer in views)
     return csr_matrix(arrays, shape=(len(texts), width))
 

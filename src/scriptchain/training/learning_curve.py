@@ -45,8 +45,8 @@ def learning_curve(records: Records, seed: int = 0, progress: Callable[[str], ob
         shuffled = generator.permutation(train)
         for part, share in enumerate(PARTS):
             some = np.sort(shuffled[: math.ceil(len(train) / share)])
-            fitted = fit_baseline([records.texts[row] for row in some], truth[some], classes, seed=seed)
-            answers = fitted.logits([records.texts[row] for row in test]).argmax(1)
+            fitted = fit_baseline(records.subset(some).texts, truth[some], classes, seed=seed)
+            answers = fitted.logits(records.subset(test).texts).argmax(1)
             scores[fold, part] = macro_f1(confusion(truth[test], answers, classes))
             rows[fold, part] = len(some)
         progress(f"learning curve: fold {fold + 1} of {FOLDS}")

@@ -67,7 +67,7 @@ def job_of(
         "training rows": digest_of(train),
         "validation rows": digest_of(validation),
         "weights of the rows": None if weights is None else hashlib.sha256(weights.tobytes()).hexdigest(),
-        "unlabelled texts": digest(list(unlabelled)),
+        "unlabelled texts": digest(unlabelled),
         "answers of the teacher": None if lesson is None else hashlib.sha256(lesson.targets.tobytes()).hexdigest(),
         "vocabulary": hashlib.sha256(tokenizer.to_json().encode()).hexdigest(),
     }
