@@ -51,11 +51,11 @@ class Records:
 
     def subset(self, indices: Iterable[SupportsIndex]) -> "Records":
         """The rows at `indices` (0-based), in that order."""
-        rows = array("q", map(int, indices))
+        rows = [int(index) for index in indices]
         labels = None if self.labels is None else [self.labels[row] for row in rows]
         lines = (self.lines[row] for row in rows)
         if isinstance(self.texts, Texts):
-            return Records(self.texts.take(rows), labels, array("q", lines), self.source, self.notes)
+            return Records(self.texts.take(rows), labels, array("I", lines), self.source, self.notes)
         return Records([self.texts[row] for row in rows], labels, list(lines), self.source, self.notes)
 
     def distinct(self) -> "Records":
@@ -292,7 +292,7 @@ def _kept(rows: Iterable[Row | DataError], source: str, on_bad_row: str, notes: 
 def _records(rows: Iterable[Row], source: str, notes: list[str], spooled: bool = False) -> Records:
     texts: list[str] = []
     labels: list[str | None] = []
-    lines = array("q")
+    lines = array("I")
     names: dict[str | None, str | None] = {}  # one string a class, not one a row
     with Spool() as spool:
         for line, text, label in rows:

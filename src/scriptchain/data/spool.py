@@ -6,7 +6,7 @@ What is read of it is a copy that the system may drop, not memory of the process
 import mmap
 import tempfile
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import SupportsIndex, overload
 
@@ -14,15 +14,15 @@ from ..errors import ResourceError
 
 
 class Texts(Sequence[str]):
-    """Texts of a spool, or those at some `rows`: 8 bytes of memory a text, and 8 more where rows were chosen."""
+    """Texts of a spool, or those at some `rows`: 8 bytes of memory a text, and 4 more where rows were chosen."""
 
     def __init__(self, content: mmap.mmap | bytes, ends: "array[int]", rows: "array[int] | None" = None):
         self._content, self._ends, self._rows = content, ends, rows
 
-    def take(self, rows: "array[int]") -> "Texts":
+    def take(self, rows: Iterable[int]) -> "Texts":
         """Those at `rows`, in that order; nothing is copied."""
-        own = self._rows
-        return Texts(self._content, self._ends, rows if own is None else array("q", (own[row] for row in rows)))
+        own = range(len(self)) if self._rows is None else self._rows
+        return Texts(self._content, self._ends, array("I", (own[row] for row in rows)))
 
     def __reduce__(self) -> tuple[Callable[[list[str]], "Texts"], tuple[list[str]]]:
         return _spooled, (list(self),)  # another process has a file of its own

@@ -58,10 +58,10 @@ def fit_baseline(
     weights_N = _weights(sample_weight, len(texts))
     labels_N = as_labels(labels, num_classes, "labels")
     same_rows(texts=texts, labels=labels_N)
-    kept = np.flatnonzero(weights_N)
-    if not len(kept):
+    if not weights_N.any():
         raise DataError("texts must hold at least one row of positive weight, got none")
-    if len(kept) < len(texts):
+    if not weights_N.all():
+        kept = np.flatnonzero(weights_N)
         texts, labels_N, weights_N = [texts[row] for row in kept.tolist()], labels_N[kept], weights_N[kept]
     views = [] if len(np.unique(labels_N)) == 1 else _views(_some(texts, seed), max_features)
     give_back()  # of all n-grams that were counted few are kept
