@@ -8,7 +8,6 @@ for Adam; arXiv 2205.10287) and the average forgets four times as fast. Every ru
 import argparse
 from pathlib import Path
 
-import numpy as np
 from kept import compared
 from machine import machine
 
@@ -39,8 +38,7 @@ def main() -> None:
     told = parser.parse_args()
     print(machine(), flush=True)
     single.one_thread()
-    records = read(told.file)
-    some = records.subset(np.sort(np.random.default_rng(0).permutation(len(records))[: told.rows]))
+    some = read(told.file).sample(told.rows, seed=0)
     rows = bench.Rows(some, folds=5)
     ways = ARMS | {BY_TOKENS: [f"batch_tokens={32 * tokens_a_row(some)}"]}
     first, *others = [bench.Arm(name, config.resolve("small", settings=keys)) for name, keys in ways.items()]

@@ -58,9 +58,7 @@ def report_on(
     if kind == "tasks":
         rows, repeats = bench.Rows(task=name, seed=seed), UNITS
     else:
-        records = read(name)
-        some = np.sort(np.random.default_rng(0).permutation(len(records))[:ROWS])
-        rows, repeats = bench.Rows(records.subset(some), folds=UNITS, seed=seed), 1
+        rows, repeats = bench.Rows(read(name).sample(ROWS, seed=0), folds=UNITS, seed=seed), 1
     report, _ = compared(rows, arms, bench.Plan("learned", repeats, budget, workers=told.workers, seed=seed), folder)
     return report
 

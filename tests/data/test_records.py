@@ -135,6 +135,17 @@ def test_a_subset_keeps_line_label_and_source():
     assert len(part) == 2
 
 
+def test_a_sample_follows_the_seed_and_keeps_the_order():
+    rows = from_python([f"text {row}" for row in range(50)])
+    one, again, other = (rows.sample(20, seed) for seed in (0, 0, 1))
+    assert one == again
+    assert one.texts != other.texts
+    assert len(one) == len(set(one.lines)) == 20
+    assert one.lines == sorted(one.lines)
+    assert one.texts == [f"text {line - 1}" for line in one.lines]
+    assert rows.sample(50, 0) == rows == rows.sample(51, 3)
+
+
 # --- columns ----------------------------------------------------------------------------------------------------
 
 

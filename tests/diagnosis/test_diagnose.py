@@ -7,7 +7,7 @@ from scriptchain import config
 from scriptchain.data.records import from_python, read
 from scriptchain.diagnosis import diagnose, judge_claim
 from scriptchain.diagnosis.subject import subject_of
-from scriptchain.diagnosis.texts import sample, training_task, vocabulary
+from scriptchain.diagnosis.texts import training_task, vocabulary
 from scriptchain.errors import UsageError
 
 TINY = [
@@ -48,14 +48,6 @@ def test_a_run_is_judged_for_what_only_training_shows(tiny_run, tiny_data):
     assert found["cost"]["flops"]["by_layer"]
     assert found["cost"]["memory"]["depth"]["law"] == "linear"
     assert found["verdicts"]["cost_exponential"]["state"] == "DOES NOT HOLD"  # by the grid: one layer says nothing
-
-
-def test_a_sample_follows_the_seed_and_keeps_the_order(tiny_data):
-    rows = read(tiny_data)
-    one, again, other = sample(rows, 20, 0), sample(rows, 20, 0), sample(rows, 20, 1)
-    assert one.texts == again.texts != other.texts
-    places = [rows.texts.index(text) for text in one.texts]
-    assert places == sorted(places)
 
 
 def test_short_texts_do_not_come_first():

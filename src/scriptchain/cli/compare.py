@@ -9,7 +9,7 @@ import typer
 
 from .. import durable
 from ..data.formal import FORMAL
-from ..data.records import Records, read
+from ..data.records import read
 from ..data.tasks import TASKS
 from ..errors import MissingExtraError, ResourceError, UsageError
 from .options import (
@@ -126,7 +126,8 @@ def compare(
         records = read(
             data, text_column=text_column, label_column=label_column, encoding=encoding, on_bad_row=on_bad_row
         )
-        chosen = bench.Rows(_some(records, rows, seed), folds=folds, seed=seed, by=by, up_to=learn_up_to)
+        some = records if rows is None else records.sample(rows, seed)
+        chosen = bench.Rows(some, folds=folds, seed=seed, by=by, up_to=learn_up_to)
     single.one_thread()
     accelerator_for(device, arms[0].config.precision)
     place = output or Path("runs") / f"compare-{Path(data.replace(':', '-')).stem or 'rows'}"
@@ -147,14 +148,6 @@ def compare(
     show(report, json)
     if not json:
         progress(f"runs, page and pictures: {place}")
-
-
-def _some(records: Records, number: int | None, seed: int) -> Records:
-    if number is None or number >= len(records):
-        return records
-    import numpy as np
-
-    return records.subset(np.sort(np.random.default_rng(seed).permutation(len(records))[:number]))
 
 
 def _check(place: Path, force: bool, resume: bool) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, SupportsIndex
 
+import numpy as np
+
 from ..errors import DataError, UsageError
 from ..report import shown
 from .files import MAX_CHARACTERS, SKIP_HINT, UNDECODED, Meter, is_bundled, listed, opened, raw_rows, source_name
@@ -57,6 +59,12 @@ class Records:
         if isinstance(self.texts, Texts):
             return Records(self.texts.take(rows), labels, array("I", lines), self.source, self.notes)
         return Records([self.texts[row] for row in rows], labels, list(lines), self.source, self.notes)
+
+    def sample(self, most: int, seed: int) -> "Records":
+        """No more than `most` rows, drawn at random, in their order."""
+        if most >= len(self):
+            return self
+        return self.subset(np.sort(np.random.default_rng(seed).permutation(len(self))[:most]))
 
     def distinct(self) -> "Records":
         """The first row of each text, as the model sees it, and label; a note says how many others there were."""

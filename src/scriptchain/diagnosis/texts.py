@@ -68,7 +68,7 @@ def sample(rows: Records, texts: int, seed: int) -> Records:
     """No more than that many, at random, in their order. Raises DataError for no rows."""
     if not len(rows):
         raise DataError("the rows must hold texts to examine, got none")
-    return rows.subset(np.sort(np.random.default_rng(seed).permutation(len(rows))[:texts]))
+    return rows.sample(texts, seed)
 
 
 def training_task(config: Config, rows: Records, seed: int) -> tuple[Task, Sequence[Batch]]:

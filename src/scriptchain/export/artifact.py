@@ -57,8 +57,7 @@ def export(model: Path, rows: Records, output: Path, *, format: str, threads: in
         raise ModelError(f"{model} must hold an encoder to be exported, got a linear model",
                          hint="its run folder is small already; predict needs no torch")  # fmt: skip
     content, tokenizer = session.bundle.read("model.onnx"), session.bundle.tokenizer
-    seen, chosen = session.bundle.saw(rows.texts), _some(len(rows), PROOF)
-    proof = rows.subset(chosen)
+    seen, proof = session.bundle.saw, rows.sample(PROOF, seed=0)
 
     def candidate(way: str, content: bytes) -> _Candidate:
         answer = session_logits(content, tokenizer, threads, classes=len(session.labels))
@@ -75,8 +74,9 @@ def export(model: Path, rows: Records, output: Path, *, format: str, threads: in
         found = [candidate("float32", content)]
     else:
         before = softmax(session.logits(proof.texts))
-        own = rows.subset(np.flatnonzero(seen)) if seen.any() else rows
-        texts = own.subset(_some(len(own), CALIBRATION)).texts
+        known = np.flatnonzero(seen(rows.texts))
+        own = rows.subset(known) if len(known) else rows
+        texts = own.sample(CALIBRATION, seed=0).texts
         found = [candidate("dynamic", dynamic(content)), candidate("static", static(content, tokenizer, texts))]
     best = max(found, key=lambda one: (one.agreement, -one.difference))
     if best.agreement < FORMATS[format]:
@@ -91,7 +91,7 @@ def export(model: Path, rows: Records, output: Path, *, format: str, threads: in
     size = sum(map(len, files.values()))
     told = {
         "model": str(model), "output": str(output), "format": format, "way": best.way, "file": rows.source,
-        "rows": len(proof), "training_rows": int(seen[chosen].sum()),
+        "rows": len(proof), "training_rows": int(seen(proof.texts).sum()),
         "agreement": best.agreement, "probability_difference": best.difference,
         "ways": {one.way: {"agreement": one.agreement, "probability_difference": one.difference} for one in found},
         "before": _figures(session, proof, before, size + len(content), session.logits),
@@ -109,10 +109,6 @@ def check_request(model: Path, output: Path, format: str) -> None:
         raise UsageError(f"--format must be of {', '.join(FORMATS)}, got {format[:40]!r}")
     if output.resolve() == model.resolve():
         raise UsageError(f"--output must not be the MODEL, got {str(output)!r} twice")
-
-
-def _some(count: int, most: int) -> NDArray[np.int64]:
-    return np.sort(np.random.default_rng(0).permutation(count)[:most])
 
 
 def _figures(

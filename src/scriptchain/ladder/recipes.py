@@ -2,8 +2,6 @@
 
 import time
 
-import numpy as np
-
 from .. import config as configs
 from ..classifier import Classifier
 from ..data.labels import Labels
@@ -33,7 +31,7 @@ def foreseen(
     """Seconds of one training of each rung at most, cheapest kind first, and why others are left out."""
     from ..training.baseline import fit_baseline
 
-    some = part.learn.subset(np.sort(np.random.default_rng(seed).permutation(len(part.learn))[:TRIED]))
+    some = part.learn.sample(TRIED, seed)
     fit_baseline(["this one", "that other"], [0, 1], 2)  # loads scikit-learn, which is no part of a training
     start = time.perf_counter()
     numbers = labels.index(some.labels or [])
