@@ -1,16 +1,18 @@
 """Laws of what every job ends in: always JSON, always escaped, always aligned."""
 
 import io
+import itertools
 import json
 import math
 import re
+import time
 from html import unescape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scriptchain.report import Report, Table, duration, finite, percent, shown, with_interval
+from scriptchain.report import Report, Table, duration, finite, in_turn, percent, shown, with_interval
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 DOCUMENTS = st.dictionaries(
@@ -219,3 +221,26 @@ def test_a_long_text_is_cut_with_an_ellipsis():
     assert shown("x" * 80) == "x" * 80
     assert shown("x" * 81) == "x" * 79 + "…"
     assert shown("abcdef", 4) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.5, []),  # whatever is done within two seconds says nothing
+        (0.8, ["did 9 of 10", "did 10 of 10"]),
+        (2.5, ["did 3 of 10", "did 6 of 10", "did 9 of 10", "did 10 of 10"]),
+    ],
+)
+def test_what_takes_long_says_how_far_it_is_and_when_it_is_done(monkeypatch, seconds, told):
+    clock = itertools.count(0, seconds)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    stream = io.StringIO()
+    parts = list(in_turn(10, 3, "did", stream))
+    assert [row for part in parts for row in range(10)[part]] == list(range(10))
+    lines = stream.getvalue().splitlines()
+    assert [line.split(" texts, ")[0] for line in lines] == told
+    assert all(re.fullmatch(r".* texts, \d+/s, about [\d.]+ s left", line) for line in lines)
+
+
+def test_who_does_not_listen_gets_the_same_parts():
+    assert list(in_turn(5, 2, "did", None)) == [slice(0, 2), slice(2, 4), slice(4, 6)]

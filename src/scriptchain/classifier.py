@@ -264,7 +264,7 @@ class Classifier:
         each = np.ones(len(train), np.float32) if weights is None else weights
         each = each * class_weights(config, labels, rows[1])[rows[1]]
         held_out = None if validation is None else numbered(labels, validation)
-        linear, outcome = fit_model(*rows, len(labels.names), held_out, each, seed=config.seed)
+        linear, outcome = fit_model(*rows, len(labels.names), held_out, each, seed=config.seed, stream=stream)
         if stream is not None:
             stream.write(f"{linear.num_parameters:,} parameters, fitted in {duration(outcome.seconds)}\n")
         self._state = FittedLinear(config, labels, train, validation, linear, outcome)
@@ -398,12 +398,12 @@ class Classifier:
                     path.rmdir()
             raise ResourceError(f"{path} cannot be written ({error.strerror})") from None
 
-    def files(self) -> dict[str, bytes]:
-        """The files of a run folder that loading reads, by name."""
+    def files(self, stream: Stream | None = None) -> dict[str, bytes]:
+        """The files of a run folder that loading reads, by name; what takes long tells `stream` how far it is."""
         state = self._fitted
         if isinstance(state, Session):
             return {name: state.bundle.read(name) for name in state.bundle.manifest.files}
-        return state.files()
+        return state.files(stream)
 
     # --- inside ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """What `fit` leaves in memory, until it is saved and loaded: a network or a linear model, and the rows it knows."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from .config import Config
 from .data.labels import Labels
 from .data.records import Records
 from .data.tokenizer import Tokenizer
+from .report import Stream
 from .runtime import bundle
 from .runtime.linear import Linear
 from .runtime.session import Logits, linear_logits, session_logits
@@ -33,15 +33,21 @@ class Fitted:
         self.config, self.labels, self.tokenizer, self.network = config, labels, tokenizer, network
         self.train, self.learned, self.validation, self.outcome = train, learned, validation, outcome
         self.logits: Logits = torch_logits(network, tokenizer)
+        self._baseline: Linear | None = None
 
-    @cached_property
+    @property
     def baseline(self) -> Linear:
+        return self.fit_baseline()
+
+    def fit_baseline(self, stream: Stream | None = None) -> Linear:
         """TF-IDF + logistic regression on the same rows, fitted when it is first asked for."""
         from .training.baseline import fit_baseline
 
-        held_out = None if self.validation is None else numbered(self.labels, self.validation)
-        rows = numbered(self.labels, self.train)
-        return fit_baseline(*rows, len(self.labels.names), held_out, seed=self.config.seed)
+        if self._baseline is None:
+            held_out = None if self.validation is None else numbered(self.labels, self.validation)
+            rows = numbered(self.labels, self.train)
+            self._baseline = fit_baseline(*rows, len(self.labels.names), held_out, seed=self.config.seed, stream=stream)
+        return self._baseline
 
     def baseline_logits(self, texts: Sequence[str]) -> NDArray[np.floating]:
         return self.baseline.logits(texts)
@@ -70,11 +76,12 @@ class Fitted:
         size = len(onnx) + len(self.tokenizer.to_json().encode())
         return size, session_logits(onnx, self.tokenizer, threads)
 
-    def files(self) -> dict[str, bytes]:
+    def files(self, stream: Stream | None) -> dict[str, bytes]:
         from .export.folder import model_files
 
+        baseline = self.fit_baseline(stream)
         return model_files(
-            self.config, self.labels, self.tokenizer, self.network, self.learned.texts, self.baseline, self.held_out
+            self.config, self.labels, self.tokenizer, self.network, self.learned.texts, baseline, self.held_out
         )
 
 
@@ -109,7 +116,7 @@ class FittedLinear:
     def shipped(self, threads: int | None) -> tuple[int, Logits]:
         return sum(map(len, self.baseline.files().values())), self.logits
 
-    def files(self) -> dict[str, bytes]:
+    def files(self, stream: Stream | None) -> dict[str, bytes]:
         from .export.folder import linear_files
 
         return linear_files(self.config, self.labels, self.train.texts, self.baseline, self.held_out)

@@ -3,6 +3,7 @@
 import html
 import json
 import math
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, TextIO
 
 # Where lines for people go. `TextIO` is what type checkers call sys.stderr, `TextIOBase` what it and StringIO are.
 Stream = TextIO | TextIOBase
+SILENT = 2.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,19 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def in_turn(total: int, at_once: int, told: str, stream: Stream | None) -> Iterator[slice]:
+    """`range(total)` in slices; a line with rate and time left every two seconds and at the end of what took longer."""
+    begun = said = time.monotonic()
+    for start in range(0, total, at_once):
+        yield slice(start, start + at_once)
+        done, now = min(start + at_once, total), time.monotonic()
+        if stream is not None and (now - said > SILENT or (done == total and said > begun)):
+            said, spent = now, max(1e-9, now - begun)
+            left = duration(spent / done * (total - done))
+            stream.write(f"{told} {done:,} of {total:,} texts, {done / spent:,.0f}/s, about {left} left\n")
+            stream.flush()
 
 
 def shown(text: str, width: int = 80) -> str:

@@ -128,7 +128,7 @@ def train(
     if leads:
         check_output(output, force)
     start = time.perf_counter()
-    checked = check(rows, test)
+    checked = check(rows, test, stream=stream)
     splits = make_splits(rows, validation, test, config.seed)
     give_back()
     if stream is not None:
@@ -242,7 +242,7 @@ class _Job:
 
         folder = self.work / f".{self.seed}{durable.TEMPORARY}"
         folder.mkdir()
-        bundle.write(folder, classifier.files())
+        bundle.write(folder, classifier.files(stream))
         # The written folder answers, not the network in memory: what is scored is what ships.
         scored = evaluate(Session(folder, threads=threads), self.splits.test, name=self.name)
         kept, rows = outcome.history[outcome.kept_epoch - 1], self.splits.sizes

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scriptchain import report as progress
 from scriptchain.data import check as module
 from scriptchain.data.check import check
 from scriptchain.data.records import Records, from_python
@@ -328,3 +329,12 @@ def test_the_language_of_a_latin_text_is_guessed_by_its_small_words(text, langua
 
 def test_only_latin_texts_have_a_language():
     assert check(records("Привет, мир"))["languages"] == {}
+
+
+def test_a_long_file_says_how_far_the_check_is(monkeypatch):
+    monkeypatch.setattr(progress, "SILENT", -1.0)
+    told = io.StringIO()
+    check(from_python([f"text {row}" for row in range(2_500)]), stream=told)
+    assert [line.split(" texts, ")[0] for line in told.getvalue().splitlines()] == [
+        f"checked {done} of 2,500" for done in ("1,000", "2,000", "2,500")
+    ]

@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
+from scriptchain import report
 from scriptchain.errors import DataError, ResourceError
 from scriptchain.scoring.metrics import confusion, macro_f1
 from scriptchain.training import baseline
@@ -54,9 +55,9 @@ def test_the_baseline_is_the_pipeline(num_classes):
 def test_rows_that_are_counted_in_pieces_give_the_same_bytes(rows, monkeypatch):
     texts, labels = draw(4, rows=rows, num_classes=3, noise=0.3)
     views = baseline._views(texts, 50_000)
-    whole = baseline._counted(views, texts)
+    whole = baseline._counted(views, texts, None)
     monkeypatch.setattr(baseline, "_AT_ONCE", 16)
-    pieces = baseline._counted(views, texts)
+    pieces = baseline._counted(views, texts, None)
     assert all(isinstance(array.base.base, np.memmap) for array in (pieces.data, pieces.indices))  # and no copy
     for name in ("data", "indices", "indptr"):
         np.testing.assert_array_equal(getattr(pieces, name), getattr(whole, name))
@@ -80,6 +81,18 @@ def test_of_many_rows_the_ngrams_are_those_of_drawn_ones(monkeypatch):
         assert (np.argmax(model.probabilities(held[0]), 1) == held[1]).mean() > 0.85
     assert found.vocabulary == again.vocabulary != other.vocabulary
     assert len(whole.vocabulary) > len(found.vocabulary)
+
+
+def test_many_rows_tell_how_far_they_are(monkeypatch):
+    monkeypatch.setattr(baseline, "_AT_ONCE", 32)
+    monkeypatch.setattr(report, "SILENT", -1.0)
+    told = io.StringIO()
+    fit_baseline(*draw(7), 2, stream=told)
+    *counted, fitted = told.getvalue().splitlines()
+    assert [line.split(" texts, ")[0] for line in counted] == [
+        f"the linear baseline counted {done} of 80" for done in (32, 64, 80)
+    ]
+    assert fitted == "the linear baseline learns from 80 texts"
 
 
 def test_a_full_disk_says_which_and_where_else(monkeypatch):

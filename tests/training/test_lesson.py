@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scriptchain import Classifier, DataError, UsageError
+from scriptchain import Classifier, DataError, UsageError, report
 from scriptchain.__main__ import run
 from scriptchain.data.records import from_python, read
 from scriptchain.run import make_splits
-from scriptchain.training import progress
 from scriptchain.training.lesson import SHARE, lesson
 
 from ..refusals import refusal
@@ -63,7 +62,7 @@ def test_what_does_not_answer_is_no_teacher():
 
 
 def test_progress_tells_rate_and_time_left(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "SILENT", -1.0)
+    monkeypatch.setattr(report, "SILENT", -1.0)
     lesson(Rule(), ROWS, [f"text {number}" for number in range(1100)], sys.stderr)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(" texts")[0] for line in lines] == [

@@ -1,5 +1,6 @@
 """`scriptchain check FILE`: what is wrong with the data, before a model is trained on it."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,7 +48,7 @@ def check(
         from ..runtime.bundle import Bundle
 
         lengths = Bundle(Path(model)).tokenizer.lengths
-    report = check_records(records, other, lengths)
+    report = check_records(records, other, lengths, sys.stderr)
     if learning_curve:
         curve = _curve(records)
         both = {**report.data, "learning_curve": curve.to_dict()}

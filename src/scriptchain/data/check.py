@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ..report import Report, Table, percent, shown
+from ..report import Report, Stream, Table, in_turn, percent, shown
 from .records import Records
 from .shares import FAR, SURE, Shift, shift
 from .text import fingerprint, leak_key, model_text
@@ -24,6 +24,7 @@ NEAR_MIN_WORDS = 5  # in shorter texts one word is most of the meaning
 LISTED_ROWS = 100
 
 _EXAMPLES = 3
+_AT_ONCE = 1_000  # texts between two looks at the clock
 _CHUNK_WORDS = 2**18  # words hashed at a time: bounds the temporary arrays
 _MAX_SIGNATURES = 2**22  # sorted at a time
 _NO_SCRIPT = "NONE"
@@ -44,14 +45,16 @@ for _code, _words in _STOP_WORDS.items():
 
 
 def check(
-    records: Records, against: Records | None = None, tokens: Callable[[Sequence[str]], list[int]] | None = None
-) -> Report:
+    records: Records, against: Records | None = None, tokens: Callable[[Sequence[str]], list[int]] | None = None,
+    stream: Stream | None = None,
+) -> Report:  # fmt: skip
     """A report on the rows, and on those that `against` (the training set of a test set) has too.
 
     `tokens` counts the tokens of each text; without it lengths are in words. `data["clean"]` is False if
-    there is anything that `--strict` refuses. Row numbers are 1-based and count data rows.
+    there is anything that `--strict` refuses. Row numbers are 1-based and count data rows. What takes longer than two
+    seconds tells `stream` how far it is.
     """
-    facts = _gathered(records.texts, records.labels)
+    facts = _gathered(records.texts, records.labels, stream)
     findings = _findings(records, facts, against)
     counts = Counter(records.labels or ())
     classes = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
@@ -101,13 +104,14 @@ class _Facts:
     own_label: Counter[str]  # texts of a label that have its name in them
 
 
-def _gathered(texts: Sequence[str], labels: Sequence[str] | None) -> _Facts:
+def _gathered(texts: Sequence[str], labels: Sequence[str] | None, stream: Stream | None) -> _Facts:
     text_hashes, key_hashes, words, key_words = array("Q"), array("Q"), array("q"), array("q")
     word_hashes = array("q")
     scripts, languages, own_label = Counter[str](), Counter[str](), Counter[str]()
     script_of = _Scripts()
     phrases = {label: _phrase(label) for label in set(labels or ())}
-    for row, raw in enumerate(texts):
+    places = (row for part in in_turn(len(texts), _AT_ONCE, "checked", stream) for row in range(len(texts))[part])
+    for row, raw in zip(places, texts, strict=True):
         text, key = model_text(raw), leak_key(raw)
         parts = key.split()
         text_hashes.append(fingerprint(text))

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..data.spool import room
 from ..errors import DataError
 from ..heap import give_back
+from ..report import Stream, in_turn
 from ..runtime.linear import Analyzer, Linear
 from ..runtime.session import softmax
 from ..scoring.calibration import log_loss, temperature
@@ -42,6 +43,7 @@ def fit_baseline(
     seed: int = 0,
     max_features: int = 50_000,
     sample_weight: ArrayLike | None = None,
+    stream: Stream | None = None,
 ) -> Linear:
     """TF-IDF and logistic regression on texts and class indices (N,).
 
@@ -50,7 +52,7 @@ def fit_baseline(
     beyond 500,000 rows x classes C is 3. Beyond 50,000 rows the n-grams, and how rare each is, are those of 50,000
     drawn rows, and what is counted stands in a temporary file, so that memory never holds that of more rows.
     A class without rows keeps a probability near 0. Where nothing can be counted, or all rows have one class, the
-    baseline is the share of each class. Rows of weight 0 are left out.
+    baseline is the share of each class. Rows of weight 0 are left out. Of many rows `stream` is told how far it is.
 
     Raises: DataError where rows, labels or weights do not fit each other, or no row is left; ResourceError where the
     disk of that file is full.
@@ -67,10 +69,12 @@ def fit_baseline(
     give_back()  # of all n-grams that were counted few are kept
     if not views:
         return _majority(labels_N, weights_N, num_classes)
-    features_NV = _counted(views, texts)
+    features_NV = _counted(views, texts, stream)
+    if stream is not None and len(texts) > _AT_ONCE:
+        stream.write(f"the linear baseline learns from {len(texts):,} texts\n")
     if validation is None:
         return _linear(views, fit_regression(features_NV, labels_N, weights_N, 3.0, "balanced", seed), num_classes)
-    held_NV, held_labels = _counted(views, validation[0]), validation[1]
+    held_NV, held_labels = _counted(views, validation[0], stream), validation[1]
 
     def score(model: "LogisticRegression") -> float:
         return float(macro_f1(confusion(held_labels, model.predict(held_NV), num_classes)))
@@ -89,13 +93,14 @@ def fit_model(
     validation: tuple[Sequence[str], ArrayLike] | None,
     sample_weight: ArrayLike,
     seed: int,
+    stream: Stream | None = None,
 ) -> tuple[Linear, Outcome]:
     """The baseline as a model of its own, scaled by the temperature of the validation rows; its history is one record.
 
     *Raises*: as `fit_baseline`.
     """
     start = time.perf_counter()
-    linear = fit_baseline(texts, labels, num_classes, validation, seed, sample_weight=sample_weight)
+    linear = fit_baseline(texts, labels, num_classes, validation, seed, sample_weight=sample_weight, stream=stream)
     record: dict[str, Any] = {"epoch": 1, "step": 0}
     found = 1.0
     if validation is not None:
@@ -136,23 +141,23 @@ def _some(texts: Sequence[str], seed: int) -> Sequence[str]:
     return [texts[row] for row in drawn]
 
 
-def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequence[str]) -> Any:
+def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequence[str], stream: Stream | None) -> Any:
     """All n-grams' weights in the texts, (N, V), sparse; those of many rows are read from files without a name.
 
     *Raises*: ResourceError where the disk is full.
     """
     from scipy.sparse import csr_matrix, hstack
 
-    def some(start: int) -> Any:
-        rows = texts[start : start + _AT_ONCE]
+    def some(part: slice) -> Any:
+        rows = texts[part]
         return hstack([vectorizer.transform(rows) for _, vectorizer in views], format="csr")
 
     if len(texts) <= _AT_ONCE:
-        return some(0)
+        return some(slice(None))
     ends = [np.zeros(1, np.int64)]
     with room(f"the n-grams of {len(texts):,} texts"), TemporaryFile() as weights_file, TemporaryFile() as columns_file:
-        for start in range(0, len(texts), _AT_ONCE):
-            part = some(start)
+        for rows in in_turn(len(texts), _AT_ONCE, "the linear baseline counted", stream):
+            part = some(rows)
             weights_file.write(part.data)
             columns_file.write(part.indices.astype(np.int32))
             ends.append(ends[-1][-1] + part.indptr[1:])

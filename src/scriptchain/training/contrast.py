@@ -19,10 +19,9 @@ from ..config import Config, replace
 from ..data import batches
 from ..data.tokenizer import Tokenizer
 from ..model.pipeline import Network, places
-from ..report import Stream
+from ..report import Stream, in_turn
 from .loop import Examples, accelerator_for, set_rate, take_step
 from .optimizer import make_optimizer
-from .progress import in_turn
 from .schedule import learning_rate_factor
 from .seed import order_stream
 

@@ -15,8 +15,7 @@ from ..data.records import Records
 from ..data.splits import without
 from ..data.text import leak_key
 from ..errors import DataError, UsageError
-from ..report import Stream
-from .progress import in_turn
+from ..report import Stream, in_turn
 
 TEMPERATURE = 1.0  # of the teacher's answers
 SHARE = 0.3  # of a labelled row's target that is its label; the teacher, which learned from it, is too sure of it

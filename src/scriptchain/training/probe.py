@@ -18,11 +18,10 @@ from ..config import Config
 from ..data import batches
 from ..data.ragged import lengths
 from ..model.pipeline import Network
-from ..report import Stream
+from ..report import Stream, in_turn
 from .baseline import BALANCES, every_class, fit_regression, validation_scores
 from .contrast import draw_together, vectors_of
 from .loop import Examples, Outcome, accelerator_for
-from .progress import in_turn
 
 STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # scikit-learn's C, the inverse of the penalty
 ALONE = 0.1  # without validation rows: labels are few then, and little penalty fits them too closely

@@ -1,24 +1,8 @@
 """Where a training run stands: one rewritten line on a terminal, a line an epoch elsewhere."""
 
 import time
-from collections.abc import Iterator
 
 from ..report import Stream, duration
-
-SILENT = 2.0  # seconds
-
-
-def in_turn(total: int, at_once: int, told: str, stream: Stream | None) -> Iterator[slice]:
-    """`range(total)` in slices; after one, every two seconds and at the end, a line with the rate and the time left."""
-    begun = said = time.monotonic()
-    for start in range(0, total, at_once):
-        yield slice(start, start + at_once)
-        done, now = min(start + at_once, total), time.monotonic()
-        if stream is not None and (now - said > SILENT or done == total):
-            said, spent = now, max(1e-9, now - begun)
-            left = duration(spent / done * (total - done))
-            stream.write(f"{told} {done:,} of {total:,} texts, {done / spent:,.0f}/s, about {left} left\n")
-            stream.flush()
 
 
 class Progress:
