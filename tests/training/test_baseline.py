@@ -87,12 +87,12 @@ def test_many_rows_tell_how_far_they_are(monkeypatch):
     monkeypatch.setattr(baseline, "_AT_ONCE", 32)
     monkeypatch.setattr(report, "SILENT", -1.0)
     told = io.StringIO()
-    fit_baseline(*draw(7), 2, stream=told)
-    *counted, fitted = told.getvalue().splitlines()
-    assert [line.split(" texts, ")[0] for line in counted] == [
+    fit_baseline(*draw(7), 2, (["good"], [0]), stream=told)
+    lines = told.getvalue().splitlines()
+    assert [line.split(" texts, ")[0] for line in lines[:3]] == [
         f"the linear baseline counted {done} of 80" for done in (32, 64, 80)
     ]
-    assert fitted == "the linear baseline learns from 80 texts"
+    assert lines[3:] == [f"the linear baseline learns from 80 texts, {one} of 6 times" for one in range(1, 7)]
 
 
 def test_a_full_disk_says_which_and_where_else(monkeypatch):

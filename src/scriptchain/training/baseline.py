@@ -70,19 +70,21 @@ def fit_baseline(
     if not views:
         return _majority(labels_N, weights_N, num_classes)
     features_NV = _counted(views, texts, stream)
-    if stream is not None and len(texts) > _AT_ONCE:
-        stream.write(f"the linear baseline learns from {len(texts):,} texts\n")
+    strengths = _STRENGTHS if len(texts) * num_classes <= _MANY else [3.0]
+    choices = list(product(strengths, BALANCES) if validation is not None else product([3.0], BALANCES[:1]))
+    models = []
+    for number, (strength, balance) in enumerate(choices, 1):
+        if stream is not None and len(texts) > _AT_ONCE:
+            stream.write(f"the linear baseline learns from {len(texts):,} texts, {number} of {len(choices)} times\n")
+            stream.flush()
+        models.append(fit_regression(features_NV, labels_N, weights_N, strength, balance, seed))
     if validation is None:
-        return _linear(views, fit_regression(features_NV, labels_N, weights_N, 3.0, "balanced", seed), num_classes)
+        return _linear(views, models[0], num_classes)
     held_NV, held_labels = _counted(views, validation[0], stream), validation[1]
 
     def score(model: "LogisticRegression") -> float:
         return float(macro_f1(confusion(held_labels, model.predict(held_NV), num_classes)))
 
-    choices = product(_STRENGTHS if len(texts) * num_classes <= _MANY else [3.0], BALANCES)
-    models = [
-        fit_regression(features_NV, labels_N, weights_N, strength, balance, seed) for strength, balance in choices
-    ]
     return _linear(views, max(models, key=score), num_classes)  # of equals the first: the stronger penalty
 
 
