@@ -57,6 +57,7 @@ def test_rows_that_are_counted_in_pieces_give_the_same_bytes(rows, monkeypatch):
     views = baseline._views(texts, 50_000)
     whole = baseline._counted(views, texts, None)
     monkeypatch.setattr(baseline, "_AT_ONCE", 16)
+    monkeypatch.setattr(baseline, "_PIECE", 16)
     pieces = baseline._counted(views, texts, None)
     assert all(isinstance(array.base.base, np.memmap) for array in (pieces.data, pieces.indices))  # and no copy
     for name in ("data", "indices", "indptr"):
@@ -85,6 +86,7 @@ def test_of_many_rows_the_ngrams_are_those_of_drawn_ones(monkeypatch):
 
 def test_many_rows_tell_how_far_they_are(monkeypatch):
     monkeypatch.setattr(baseline, "_AT_ONCE", 32)
+    monkeypatch.setattr(baseline, "_PIECE", 32)
     monkeypatch.setattr(report, "SILENT", -1.0)
     told = io.StringIO()
     fit_baseline(*draw(7), 2, (["good"], [0]), stream=told)
@@ -101,6 +103,7 @@ def test_a_full_disk_says_which_and_where_else(monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(baseline, "_AT_ONCE", 16)
+    monkeypatch.setattr(baseline, "_PIECE", 16)
     monkeypatch.setattr(baseline, "TemporaryFile", Full)
     monkeypatch.setattr(tempfile, "tempdir", "/scratch")
     with pytest.raises(ResourceError) as caught:
@@ -113,6 +116,7 @@ def test_a_full_disk_says_which_and_where_else(monkeypatch):
 
 def test_many_rows_without_an_ngram_that_is_known_are_answered_all_alike(monkeypatch):
     monkeypatch.setattr(baseline, "_AT_ONCE", 4)
+    monkeypatch.setattr(baseline, "_PIECE", 4)
     texts, labels = ["good film", "bad film", "good plot", "bad plot", "good one"], [0, 1, 0, 1, 0]
     model = fit_baseline(texts, labels, 2, (["🙂"] * 9, [0] * 9))
     assert np.ptp(model.probabilities(["🙂", "猫"]), axis=0).tolist() == [0, 0]

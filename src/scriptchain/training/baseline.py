@@ -30,6 +30,7 @@ _STRENGTHS = (1.0, 3.0, 10.0)  # scikit-learn's C, the inverse of the penalty
 BALANCES: tuple[Literal["balanced"] | None, ...] = ("balanced", None)  # weights of the classes
 _MANY = 500_000  # rows x classes; six fits would take longer than the network
 _AT_ONCE = 50_000  # rows whose n-grams are held in memory, some 9 KB a row
+_PIECE = 5_000  # rows of more than these that are counted at a time
 _CHARACTERS = Analyzer(ngram_range=(3, 5), unit="character")
 _STEPS = 1_000
 _NEVER = -30.0  # logits are centered, so the likeliest is 0 or more: this is a probability under 1e-13
@@ -158,7 +159,7 @@ def _counted(views: Sequence[tuple[Analyzer, "TfidfVectorizer"]], texts: Sequenc
         return some(slice(None))
     ends = [np.zeros(1, np.int64)]
     with room(f"the n-grams of {len(texts):,} texts"), TemporaryFile() as weights_file, TemporaryFile() as columns_file:
-        for rows in in_turn(len(texts), _AT_ONCE, "the linear baseline counted", stream):
+        for rows in in_turn(len(texts), _PIECE, "the linear baseline counted", stream):
             part = some(rows)
             weights_file.write(part.data)
             columns_file.write(part.indices.astype(np.int32))
