@@ -37,7 +37,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     others of like spelling, in units of `embedding_std`, and 0 for nothing. `init` names whose trained weights are the
     start; `frozen` fits the head alone, once `contrastive_steps` have drawn the texts of a class together; for
     `masked_epochs` the hidden tokens of all texts, unlabelled ones too, are learned first; `layer_decay` lets each
-    layer learn at that share of the rate of the one above.
+    layer learn at that share of the rate of the one above, `positions_rate` the encodings at that many times the rate.
     A `linear` model is TF-IDF + logistic regression, to which `seed` and `class_weights` alone mean anything.
     """
 
@@ -87,6 +87,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     optimizer: Literal["adam", "adamw"] = "adamw"
     learning_rate: Rate = 1e-3
     layer_decay: Annotated[float, Meta(gt=0, le=1)] = 1.0
+    positions_rate: Annotated[float, Meta(gt=0, le=1_000)] = 1.0
     weight_decay: NonNegative = 0.01
     schedule: Literal["constant", "step", "cosine"] = "cosine"
     warmup: Share = 0.1

@@ -46,12 +46,12 @@ def test_a_step_without_gradient_decays_weights_and_leaves_positions():
 
 
 def test_a_layer_learns_at_a_share_of_the_rate_of_the_one_above_it():
-    made = config.resolve("small", overrides={"layer_decay": 0.5, "num_layers": 2})
+    made = config.resolve("small", overrides={"layer_decay": 0.5, "num_layers": 2, "positions_rate": 4.0})
     network = Network(made, 300, 3)
     groups = make_optimizer(network, made).param_groups
     share = {id(parameter): group["share"] for group in groups for parameter in group["params"]}
     expected = {"head": 1.0, "encoder.final_norm": 1.0, "encoder.layers.1": 0.5, "encoder.layers.0": 0.25,
-                "encoder.tokens": 0.125, "encoder.encodings": 0.125}  # fmt: skip
+                "encoder.tokens": 0.125, "encoder.encodings": 0.5}  # fmt: skip
     found = {name: share[id(parameter)] for name, parameter in network.named_parameters()}
     assert found == {name: value for name in found for place, value in expected.items() if name.startswith(place + ".")}
 
@@ -59,7 +59,9 @@ def test_a_layer_learns_at_a_share_of_the_rate_of_the_one_above_it():
 def test_the_share_of_a_group_is_what_a_step_moves_it_by():
     """Adam's first step is the learning rate itself, whatever the gradient."""
     made = config.resolve("small", overrides={"layer_decay": 0.5, "weight_decay": 0.0, "schedule": "constant",
-                                              "warmup": 0.0, "epochs": 1, "weight_average": 0.0})  # fmt: skip
+                                              "warmup": 0.0, "epochs": 1, "weight_average": 0.0,
+                                              "positions": "learned", "positions_options": {},
+                                              "positions_rate": 8.0})  # fmt: skip
     network = Network(made, 300, 3)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     ids = [np.array([4, 5, 6]), np.array([7, 8])]
@@ -69,6 +71,7 @@ def test_the_share_of_a_group_is_what_a_step_moves_it_by():
     }
     rate = made.learning_rate
     expected = {"head.mlp.1.bias": 1, "encoder.layers.2.feedforward.output.bias": 0.5,
-                "encoder.layers.0.feedforward.output.bias": 0.125, "encoder.tokens.weight": 0.0625}  # fmt: skip
+                "encoder.layers.0.feedforward.output.bias": 0.125, "encoder.tokens.weight": 0.0625,
+                "encoder.encodings.encoding.table": 0.5}  # fmt: skip
     for name, share in expected.items():
         assert moved[name] == pytest.approx(rate * share, rel=1e-3)

@@ -10,7 +10,8 @@ from ..positions import PositionalEncoding
 def make_optimizer(network: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Three groups: weight matrices (decayed), norms and biases, and the encodings' own parameters.
 
-    With `layer_decay` each is split by layer; a group's `share` is what it takes of the learning rate.
+    With `layer_decay` each is split by layer; a group's `share` is what it takes of the learning rate, for the
+    encodings' times `positions_rate`.
     *Source*: arXiv 1801.06146, 2006.05987.
     """
     positions = {
@@ -28,7 +29,7 @@ def make_optimizer(network: nn.Module, config: Config) -> torch.optim.Optimizer:
         groups.setdefault((kind, below), []).append(parameter)
     parameters = [
         {"params": members, "name": name, "weight_decay": config.weight_decay if name == "weights" else 0.0,
-         "share": config.layer_decay**below}
+         "share": config.layer_decay**below * (config.positions_rate if name == "positions" else 1.0)}
         for (name, below), members in groups.items()
         if members
     ]  # fmt: skip
