@@ -66,6 +66,7 @@ def fit_baseline(
     if not weights_N.all():
         kept = np.flatnonzero(weights_N)
         texts, labels_N, weights_N = [texts[row] for row in kept.tolist()], labels_N[kept], weights_N[kept]
+    give_back()  # what the network was trained with
     views = [] if len(np.unique(labels_N)) == 1 else _views(_some(texts, seed), max_features)
     give_back()  # of all n-grams that were counted few are kept
     if not views:
