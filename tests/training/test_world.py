@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from torch import distributed
 
 from scriptchain import ResourceError
-from scriptchain.__main__ import run
+from scriptchain.__main__ import main, run
 from scriptchain.data.batches import Batch, pad
 from scriptchain.training.world import ALONE, World, joined
 
@@ -123,6 +123,26 @@ def test_what_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
     assert (code, follower, silence) == (0, 0, "")
     assert "test rows, scored once" in report
     assert (broken / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_a_process_of_several_is_not_aborted_while_its_interpreter_is_taken_down(monkeypatch, capsys):
+    class Left(BaseException):
+        pass
+
+    def leave(code: int) -> None:
+        raise Left(code)
+
+    monkeypatch.setattr(sys, "argv", ["scriptchain", "presets", "show", "none"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(SystemExit) as alone:
+        main()
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    with pytest.raises(Left) as joined_one:
+        main()
+    assert (alone.value.code, joined_one.value.args) == (2, (2,))
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 def test_the_loss_of_a_process_is_said_in_one_line_and_nothing_is_lost(tmp_path):
