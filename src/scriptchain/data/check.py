@@ -110,9 +110,9 @@ def _gathered(texts: Sequence[str], labels: Sequence[str] | None, stream: Stream
     scripts, languages, own_label = Counter[str](), Counter[str](), Counter[str]()
     script_of = _Scripts()
     phrases = {label: _phrase(label) for label in set(labels or ())}
-    places = (row for part in in_turn(len(texts), _AT_ONCE, "checked", stream) for row in range(len(texts))[part])
-    for row, raw in zip(places, texts, strict=True):
-        text, key = model_text(raw), leak_key(raw)
+    rows = range(len(texts))
+    for row in (row for part in in_turn(len(texts), _AT_ONCE, "checked", stream) for row in rows[part]):
+        text, key = model_text(texts[row]), leak_key(texts[row])
         parts = key.split()
         text_hashes.append(fingerprint(text))
         key_hashes.append(fingerprint(key))

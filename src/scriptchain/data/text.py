@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b, sha256
 from typing import Any
 
@@ -84,9 +84,22 @@ _VISIBLE = _Table(_visible)
 _WITHOUT_PUNCTUATION = _Table(_without_punctuation)
 
 
+class _Streamed(list[str]):
+    """What JSON takes for a list and reads item by item, so that texts on the disk are never all in memory."""
+
+    def __init__(self, texts: Sequence[str]):
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+
 def digest(document: Any) -> str:
-    """SHA-256 of a document as JSON, in hexadecimal; a million texts in it are never one string."""
+    """SHA-256 of a document as JSON, in hexadecimal; a million texts in it are never one string, nor one list."""
     found = sha256()
-    for part in json.JSONEncoder(default=list).iterencode(document):
+    for part in json.JSONEncoder(default=_Streamed).iterencode(document):
         found.update(part.encode())
     return found.hexdigest()
