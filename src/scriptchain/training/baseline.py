@@ -74,12 +74,14 @@ def fit_baseline(
     features_NV = _counted(views, texts, stream)
     strengths = _STRENGTHS if len(texts) * num_classes <= _MANY else [3.0]
     choices = list(product(strengths, BALANCES) if validation is not None else product([3.0], BALANCES[:1]))
-    models = []
-    for number, (strength, balance) in enumerate(choices, 1):
-        if stream is not None and len(texts) > _AT_ONCE:
-            stream.write(f"the linear baseline learns from {len(texts):,} texts, {number} of {len(choices)} times\n")
-            stream.flush()
-        models.append(fit_regression(features_NV, labels_N, weights_N, strength, balance, seed))
+    if stream is not None and len(texts) > _AT_ONCE:  # minutes until one fit is done, and a rate is known
+        stream.write(f"the linear baseline learns from {len(texts):,} texts {len(choices)} times\n")
+        stream.flush()
+    fits = in_turn(len(choices) * len(texts), len(texts), "the linear baseline learned from", stream)
+    models = [
+        fit_regression(features_NV, labels_N, weights_N, *choice, seed)
+        for choice, _ in zip(choices, fits, strict=True)
+    ]
     if validation is None:
         return _linear(views, models[0], num_classes)
     held_NV, held_labels = _counted(views, validation[0], stream), validation[1]
