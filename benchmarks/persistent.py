@@ -1,7 +1,8 @@
 """`persistent`, a design of ours, beside what it would replace and without each of its parts: a registered experiment.
 
-usage: python benchmarks/persistent.py TEXTS.csv --output DIR [--layers 3] [--device cpu] [--workers 2] [--only NAME]
-What is asked, of what, how often and what counts as an answer was written down first: docs/log.md, 2026-11-28.
+usage: python benchmarks/persistent.py TEXTS.csv --output DIR [--layers 3] [--device cpu] [--workers 2] [--only NAME] [--rate 10]
+What is asked, of what, how often and what counts as an answer was written down first: docs/log.md, 2026-11-28, and of
+four arms whose encodings learn at a rate of their own 2026-11-29.
 Every run is kept in DIR and done once; each table is printed as it is done.
 """
 
@@ -29,6 +30,7 @@ ARMS = {  # positions, and whether they come again before each later layer
 }
 SETTINGS = ["d_model=64", "num_heads=8", "d_feedforward=256", "dropout=0.1", "token_dropout=0", "token_ngrams=0",
             "label_smoothing=0", "batch_size=64", "epochs=10", "patience=0"]  # fmt: skip
+RATED = (FULL, "learned", "rope", "t5_bias")
 TASKS, UNITS = ("indexing", "even_pairs"), 5
 
 
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--only", choices=[*TASKS, "hidden"])
+    parser.add_argument("--rate", type=float, help="of the encodings, in terms of the others'")
     told = parser.parse_args()
     print(machine(), flush=True)
     single.one_thread()
@@ -48,16 +51,18 @@ def main() -> None:
         if told.only in (None, name):
             repeats = 1 if name == "hidden" else UNITS
             plan = bench.Plan(FULL, repeats, margin=0.01, workers=told.workers, device=told.device)
-            report, _ = compared(rows, arms(told.layers), plan, told.output / f"{name}-{told.layers}")
+            report, _ = compared(rows, arms(told.layers, told.rate), plan, told.output / f"{name}-{told.layers}")
             print(f"\n{name}, {told.layers} layers\n{report.to_markdown()}", flush=True)
 
 
-def arms(layers: int) -> list[bench.Arm]:
+def arms(layers: int, rate: float | None) -> list[bench.Arm]:
+    own = [] if rate is None else [f"positions_rate={rate}"]
     return [
         bench.Arm(name, config.resolve("small", settings=[
-            *SETTINGS, f"num_layers={layers}", f"positions={positions}", f"positions_reinjected={str(again).lower()}"
+            *SETTINGS, f"num_layers={layers}", f"positions={positions}", f"positions_reinjected={str(again).lower()}",
+            *own,
         ]))
-        for name, (positions, again) in ARMS.items()
+        for name, (positions, again) in ARMS.items() if rate is None or name in RATED
     ]  # fmt: skip
 
 

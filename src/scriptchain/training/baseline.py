@@ -79,8 +79,7 @@ def fit_baseline(
         stream.flush()
     fits = in_turn(len(choices) * len(texts), len(texts), "the linear baseline learned from", stream)
     models = [
-        fit_regression(features_NV, labels_N, weights_N, *choice, seed)
-        for choice, _ in zip(choices, fits, strict=True)
+        fit_regression(features_NV, labels_N, weights_N, *choice, seed) for choice, _ in zip(choices, fits, strict=True)
     ]
     if validation is None:
         return _linear(views, models[0], num_classes)
