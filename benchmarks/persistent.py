@@ -1,6 +1,6 @@
 """`persistent`, a design of ours, beside what it would replace and without each of its parts: a registered experiment.
 
-usage: python benchmarks/persistent.py TEXTS.csv --output DIR [--layers 3] [--device cpu] [--workers 2] [--only NAME] [--rate 10]
+usage: python benchmarks/persistent.py TEXTS.csv --output DIR [--layers 3] [--only NAME] [--rate 10] [--workers 2]
 What is asked, of what, how often and what counts as an answer was written down first: docs/log.md, 2026-11-28, and of
 four arms whose encodings learn at a rate of their own 2026-11-29.
 Every run is kept in DIR and done once; each table is printed as it is done.
