@@ -93,8 +93,8 @@ class Messages:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item):
         self.heard.clear()
+        base = item.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]  # a test may move `tempdir`
         result = yield
-        base = item.config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
         said = {place: [_anywhere(text, base) for text in texts] for place, texts in self.heard.items()}
         if self.pinning:
             for place, texts in said.items():

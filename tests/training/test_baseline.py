@@ -117,6 +117,18 @@ def test_a_full_disk_says_which_and_where_else(monkeypatch):
     )
 
 
+def test_a_reader_of_the_progress_who_went_away_is_no_full_disk(monkeypatch):
+    class Closed(io.StringIO):
+        def write(self, _):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(baseline, "_AT_ONCE", 16)
+    monkeypatch.setattr(baseline, "_PIECE", 16)
+    monkeypatch.setattr(report, "SILENT", -1.0)
+    with pytest.raises(BrokenPipeError):
+        fit_baseline(*draw(7), 2, stream=Closed())
+
+
 def test_many_rows_without_an_ngram_that_is_known_are_answered_all_alike(monkeypatch):
     monkeypatch.setattr(baseline, "_AT_ONCE", 4)
     monkeypatch.setattr(baseline, "_PIECE", 4)

@@ -88,6 +88,8 @@ def room(what: str) -> Iterator[None]:
     """Raises ResourceError where a temporary file of `what` finds no room."""
     try:
         yield
+    except BrokenPipeError:  # of whoever is told how far it is: a file has room or not
+        raise
     except OSError as error:
         raise ResourceError(
             f"{tempfile.tempdir or 'TMPDIR'} must have room for {what} ({error.strerror})",
