@@ -138,7 +138,7 @@ def without(monkeypatch, library: str, *modules: str) -> None:
         ("diagnose seed", "torch", DIAGNOSIS, "diagnose (torch)", "train"),
         ("encodings", "torch", ("positions._bias", "positions"), "encodings (torch)", "train"),
         ("encodings rope --plot rope.png", "matplotlib", ("export.encodings",), "--plot (matplotlib)", "train"),
-        ("train emotions --output run", "torch", ("model.pipeline",), "training (torch)", "train"),
+        ("train emotions --output run", "torch", ("training.encoder", "model.pipeline"), "training (torch)", "train"),
         ("diagnose FOLDER", "transformers", (), "a Hugging Face folder", "hf"),
         (
             "explain RUN good --method gradients",

@@ -1,10 +1,8 @@
 """The facade: one estimator with scikit-learn's names that trains, answers, saves and loads."""
 
-import dataclasses
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,19 +150,7 @@ class Classifier:
         labels = Labels.from_names(_required(train.labels))
         _check_classes(config, labels)
         try:
-            from .model.pipeline import Network
-            from .training.checkpoint import EVERY, Checkpoints
-            from .training.contrast import with_names
-            from .training.estimate import refuse_what_cannot_fit
-            from .training.loop import fit
-            from .training.masked import read_first
-            from .training.ngrams import settle, share
-            from .training.probe import fit_head
-            from .training.rows import examples_of, job_of
-            from .training.seed import seeded
-            from .training.start import start_of
-            from .training.temperature import scale
-            from .training.world import joined
+            from .training.encoder import fit_encoder
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training ({error.name})", "train") from None
         if lesson is not None and (config.model == "linear" or config.frozen):
@@ -180,78 +166,19 @@ class Classifier:
             import torch
 
             torch.set_num_threads(self.threads)
-        refuse_what_cannot_fit(config, config.vocab_size, len(labels.names))
-        start = start_of(config)
-        learned = train if lesson is None else lesson.rows
-        taught = [*learned.texts, *unlabelled] if unlabelled else learned.texts
-        read = Records(taught, None, [], learned.source)  # whatever teaches anything
-        tokenizer = start.tokenizer(read.texts)
-        memory = refuse_what_cannot_fit(config, tokenizer.vocab_size, len(labels.names))
-        if lesson is not None and weights is not None:
-            weights = np.concatenate([weights, np.ones(len(learned) - len(train), np.float32)])
-        examples = examples_of(config, tokenizer, labels, learned, weights, stream)
-        if config.contrastive_steps:
-            examples = with_names(examples, labels.names, tokenizer)
-        if lesson is not None:
-            examples = dataclasses.replace(examples, targets=lesson.targets)
-        held_out = None if validation is None else examples_of(config, tokenizer, labels, validation)
-        with seeded(config.seed):
-            network = Network(config, tokenizer.vocab_size, len(labels.names))
-            start.fill(network, tokenizer)
-            if stream is not None:
-                count = sum(parameter.numel() for parameter in network.parameters())
-                stream.write(f"{count:,} parameters, about {memory / 2**20:,.0f} MiB of memory at most\n")
-            share(network, tokenizer, config)
-            kept = before = None
-            if checkpoints is not None:
-                world = joined()
-                job = job_of(config, tokenizer, learned, validation, weights, lesson, unlabelled, world.size)
-                made = partial(Checkpoints, job=job, every=EVERY if every is None else every, stream=stream,
-                               leads=world.leads)  # fmt: skip
-                kept = None if config.frozen else made(checkpoints)
-                before = made(checkpoints / "masked") if config.masked_epochs else None
-            if config.masked_epochs and not (kept is not None and (kept.begun or finish)):
-                if stream is not None:
-                    stream.write(f"the hidden tokens of {len(read):,} texts are learned first\n")
-                outcome = read_first(network.encoder, tokenizer, read.texts, config, device=self.device, stream=stream,
-                                     stop=stop, checkpoints=before)  # fmt: skip
-                if outcome.interrupted:
-                    return outcome
-            if config.frozen:
-                outcome = fit_head(network, examples, config, validation=held_out, device=self.device, stream=stream)
-            else:
-                outcome = fit(
-                    network, examples, config, validation=held_out, device=self.device, stream=stream, stop=stop,
-                    checkpoints=kept, finish=finish,
-                )  # fmt: skip
-            settle(network)
-        if validation is not None and not outcome.interrupted:
-            truth = labels.index(_required(validation.labels))
-            outcome.temperature = scale(network, tokenizer, validation.texts, truth)
-        self._state = Fitted(config, labels, tokenizer, network, train, read, validation, outcome)
-        return outcome
+        trained = fit_encoder(
+            config, labels, train, validation=validation, weights=weights, lesson=lesson, unlabelled=unlabelled,
+            device=self.device, stream=stream, stop=stop, checkpoints=checkpoints, every=every, finish=finish,
+        )  # fmt: skip
+        self._state = Fitted(config, labels, trained.tokenizer, trained.network, train, trained.read, validation,
+                             trained.outcome)  # fmt: skip
+        return trained.outcome
 
     def seconds(self, train: Records) -> float:
         """What `fit_records` on these rows takes at most, foreseen from a few steps; nothing is learned."""
-        from .model.pipeline import Network
-        from .training.loop import seconds_at_most
-        from .training.ngrams import share
-        from .training.rows import examples_of
-        from .training.seed import seeded
-        from .training.start import start_of
+        from .training.encoder import seconds_of
 
-        config, labels = self.config, Labels.from_names(_required(train.labels))
-        tokenizer = start_of(config).tokenizer(train.texts)
-        with seeded(config.seed):
-            network = Network(config, tokenizer.vocab_size, len(labels))
-            share(network, tokenizer, config)
-            examples = examples_of(config, tokenizer, labels, train)
-            seconds = seconds_at_most(network, examples, config, self.device)
-        if not config.frozen:
-            return seconds
-        once = seconds / config.epochs
-        steps = -(-len(train) // config.batch_size)
-        return once / 3 + config.contrastive_steps * once / steps  # all texts forward alone, and the steps before
+        return seconds_of(self.config, train, self.device)
 
     def _fit_linear(
         self, config: Config, labels: Labels, train: Records, validation: Records | None,
