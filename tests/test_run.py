@@ -8,12 +8,13 @@ import signal
 
 import pytest
 
-from scriptchain import config
+from scriptchain import config, run
 from scriptchain.data.records import Records, from_python, read
 from scriptchain.data.tasks import generate
 from scriptchain.data.text import leak_key
 from scriptchain.errors import DataError, DivergedError, Interrupted, ModelError, UsageError
 from scriptchain.run import make_splits, train
+from scriptchain.runtime.evaluation import evaluate
 from scriptchain.runtime.session import Session
 
 TINY = {
@@ -166,3 +167,18 @@ def test_the_report_is_about_the_test_split_and_the_shipped_model(tiny_run, tiny
     assert (
         data["validation"]["macro_f1"] == kept["validation_macro_f1"] == max(r["validation_macro_f1"] for r in history)
     )
+
+
+def test_the_test_split_is_answered_once_a_seed_and_all_that_is_told_is_of_the_shipped_model(tmp_path, monkeypatch):
+    asked = []
+
+    def counted(session, records, **given):
+        asked.append(len(records))
+        return evaluate(session, records, **given)
+
+    monkeypatch.setattr(run, "evaluate", counted)
+    report = run.train(rows(), config.resolve("small", overrides=TINY), tmp_path / "run", repeats=2, device="cpu")
+    splits = make_splits(rows(), None, None, 0)
+    assert asked == [len(splits.test)] * 2
+    again = evaluate(Session(tmp_path / "run"), splits.test, name="again")
+    assert report.body[1:] == again.body  # before it, what the seeds have in common

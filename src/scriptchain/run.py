@@ -23,7 +23,7 @@ from .launched import processes
 from .report import Report, Stream, Table, percent, with_interval
 from .runtime import bundle
 from .runtime.bundle import Bundle, check_output
-from .runtime.evaluation import evaluate
+from .runtime.evaluation import body_of, evaluate
 from .runtime.session import Session
 from .scoring.intervals import mean_interval
 
@@ -160,7 +160,7 @@ def train(
                 job.train(seeded, device, threads, stream, checkpoint_every, finish, writes=leads)
             if not leads:
                 continue
-            runs.append(job.scored(threads))
+            runs.append(job.scored())
         if not leads:
             return None
         if not runs:
@@ -275,10 +275,10 @@ class _Job:
                 hint="--force starts from the beginning",
             )
 
-    def scored(self, threads: int | None) -> dict[str, Any]:
+    def scored(self) -> dict[str, Any]:
         """The run's JSON document, with its tables under `body`."""
         data = json.loads((self.folder / "report.json").read_text("utf-8"))
-        return data | {"body": evaluate(Session(self.folder, threads=threads), self.splits.test, name=self.name).body}
+        return data | {"body": body_of(data)}
 
 
 def unseen(unlabelled: Records | None, splits: Splits) -> Sequence[str]:

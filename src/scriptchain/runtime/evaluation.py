@@ -92,7 +92,7 @@ def evaluate(
     }
     if invariance:
         data["invariance"] = _invariance(model, records, probabilities)
-    return Report(f"{name} on {records.source} ({len(texts):,} rows)", data, _body(data))
+    return Report(f"{name} on {records.source} ({len(texts):,} rows)", data, body_of(data))
 
 
 def compare(models: Sequence[tuple[str, Scorer]], records: Records, *, unknown_labels: str = "error") -> Report:
@@ -271,7 +271,8 @@ def _invariance_tables(found: dict[str, dict[str, Any]]) -> list[Table | str]:
     return tables
 
 
-def _body(data: dict[str, Any]) -> list[Table | str]:
+def body_of(data: dict[str, Any]) -> list[Table | str]:
+    """The document of `evaluate` for people, also where it was read from a file."""
     metrics, baselines = data["metrics"], data["baselines"]
     names = {"majority": "majority class", "tfidf_lr": "TF-IDF + logistic regression"}
     rows = [["this model", with_interval(metrics["accuracy"]), with_interval(metrics["macro_f1"]), ""]]
