@@ -31,9 +31,29 @@ def test_what_was_freed_between_others_goes_back():
     assert given > 50  # of 62 MiB
 
 
-def test_training_gives_back_from_time_to_time_and_at_its_end(monkeypatch):
+def test_a_process_that_grows_gives_back_and_one_that_only_swings_does_not(monkeypatch):
+    def given_back(sizes):
+        called, kept = [], heap.Heap()
+        for step, size in enumerate(sizes):
+            monkeypatch.setattr(heap, "give_back", lambda step=step: called.append(step))
+            monkeypatch.setattr(heap, "held", lambda size=size: size * 2**20)
+            kept.tend()
+        return called
+
+    assert given_back([300 + 100 * (step % 4) for step in range(100)]) == []
+    assert given_back([300 + 10 * step for step in range(50)]) == [14, 29, 44]  # 7 more steps than the first 8
+
+
+def test_what_is_held_is_what_was_written_to():
+    before = heap.held()
+    piece = bytearray(b"x") * (64 * 2**20)
+    assert len(piece) <= heap.held() - before < 1.1 * len(piece)
+
+
+def test_training_gives_back_where_it_grows_and_at_its_end(monkeypatch):
     called = []
-    monkeypatch.setattr(heap, "EVERY", 0.0)
+    monkeypatch.setattr(heap, "STEPS", 0)
+    monkeypatch.setattr(heap, "SPARE", -(2**60))
     monkeypatch.setattr(heap, "give_back", lambda: called.append("step"))
     monkeypatch.setattr("scriptchain.training.loop.give_back", lambda: called.append("end"))
     texts = [f"{word} {number}" for number in range(20) for word in ("good", "bad")]

@@ -2,9 +2,11 @@
 
 import ctypes
 import os
-import time
+from contextlib import suppress
+from pathlib import Path
 
-EVERY = 1.0  # seconds; a call takes some milliseconds
+SPARE = 64 * 2**20  # bytes
+STEPS = 8  # a call takes some milliseconds, and what it gave back is fetched again
 
 
 def give_back() -> None:
@@ -13,15 +15,25 @@ def give_back() -> None:
         trim(0)
 
 
+def held() -> int:
+    """Bytes of memory that are the process's own; 0 where no system says so."""
+    with suppress(OSError):
+        _, resident, shared, *_ = Path("/proc/self/statm").read_text("ascii").split()
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
+    return 0
+
+
 class Heap:
-    """Gives back from time to time."""
+    """Gives back when the process has grown by `SPARE` since the first `STEPS` behind the last time."""
 
     def __init__(self) -> None:
-        self._last = time.perf_counter()
+        self._most, self._steps = 0, 0
 
     def tend(self) -> None:
-        """To be called often."""
-        now = time.perf_counter()
-        if now - self._last > EVERY:
+        """To be called behind every step."""
+        now = held()
+        if self._steps < STEPS:
+            self._most, self._steps = max(self._most, now), self._steps + 1
+        elif now > self._most + SPARE:
             give_back()
-            self._last = now
+            self._most, self._steps = 0, 0

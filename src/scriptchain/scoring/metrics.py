@@ -32,7 +32,7 @@ def as_labels(values: ArrayLike, num_classes: int, name: str) -> NDArray[np.int6
     outside = labels[(labels < 0) | (labels >= num_classes)]
     if outside.size:
         raise DataError(f"{name} must be class indices from 0 to {num_classes - 1}, got {outside[0]}")
-    return labels.astype(np.int64)
+    return labels.astype(np.int64, copy=False)
 
 
 def same_rows(**columns: Sized) -> int:

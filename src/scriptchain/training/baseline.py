@@ -81,6 +81,7 @@ def fit_baseline(
     models = [
         fit_regression(features_NV, labels_N, weights_N, *choice, seed) for choice, _ in zip(choices, fits, strict=True)
     ]
+    give_back()  # what the fits added up in
     if validation is None:
         return _linear(views, models[0], num_classes)
     held_NV, held_labels = _counted(views, validation[0], stream), validation[1]
