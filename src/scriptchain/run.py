@@ -243,6 +243,7 @@ class _Job:
         folder = self.work / f".{self.seed}{durable.TEMPORARY}"
         folder.mkdir()
         bundle.write(folder, classifier.files(stream))
+        give_back()
         # The written folder answers, not the network in memory: what is scored is what ships.
         scored = evaluate(Session(folder, threads=threads), self.splits.test, name=self.name)
         kept, rows = outcome.history[outcome.kept_epoch - 1], self.splits.sizes
