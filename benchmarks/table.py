@@ -3,7 +3,8 @@
 usage: python benchmarks/table.py --output DIR [--only TASK ...] [--draws 3] [--workers 2]
 A column is one command, which is printed above it (and `t5_bias` at ten times the rate): a small encoder of three
 layers, ten epochs, the same draws for all; half of the scored texts of a formal task are longer than any that was
-learned from. Every run is kept in DIR and done once. Where there are several columns, all of them stand side by side at the end, and in DIR/table.png.
+learned from. Every run is kept in DIR and done once. Where there are several columns, all of them stand side by side at
+the end, and in DIR/table.png.
 """
 
 import argparse

@@ -59,4 +59,5 @@ def test_training_gives_back_where_it_grows_and_at_its_end(monkeypatch):
     texts = [f"{word} {number}" for number in range(20) for word in ("good", "bad")]
     small = {"d_model": 16, "num_heads": 2, "num_layers": 1, "d_feedforward": 16, "epochs": 2, "vocab_size": 300}
     model = Classifier("small", **small).fit(texts, np.array(["yes", "no"] * 20))
-    assert called == ["step"] * model.history_[-1]["step"] + ["end"]
+    steps = model.history_[-1]["step"] + 2  # and a batch of validation texts behind each epoch
+    assert called == ["step"] * steps + ["end", "step"]  # the last for the temperature

@@ -14,7 +14,7 @@ from .report import Stream
 from .runtime import bundle
 from .runtime.linear import Linear
 from .runtime.session import Logits, linear_logits, session_logits
-from .scoring.familiarity import Familiarity
+from .scoring.familiarity import Familiarity, evenly
 
 if TYPE_CHECKING:
     from .model.pipeline import Network
@@ -123,7 +123,7 @@ class FittedLinear:
 
 
 def _held_out(model: Fitted | FittedLinear, validation: Records | None) -> Familiarity | None:
-    texts = [] if validation is None else validation.texts
+    texts = [] if validation is None else evenly(validation.texts)
     return Familiarity.of(model.logits(texts), model.surprise(texts)) if texts else None
 
 

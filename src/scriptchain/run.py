@@ -130,6 +130,7 @@ def train(
     start = time.perf_counter()
     checked = check(rows, test, stream=stream)
     splits = make_splits(rows, validation, test, config.seed)
+    del rows
     give_back()
     if stream is not None:
         stream.writelines(f"check: {line}\n" for line in checked["warnings"])

@@ -14,7 +14,7 @@ from scriptchain.runtime import bundle
 from scriptchain.runtime.bundle import FAMILIARITY, Bundle
 from scriptchain.runtime.linear import Linear
 from scriptchain.runtime.session import Session
-from scriptchain.scoring.familiarity import MOST, Familiarity, energy
+from scriptchain.scoring.familiarity import MOST, Familiarity, energy, evenly
 
 from ..refusals import refusal
 
@@ -67,10 +67,11 @@ def test_energy_is_exact_where_exponentials_overflow():
 
 
 def test_of_many_held_out_texts_some_speak_for_all():
-    logits, surprise = draw(np.random.default_rng(0), 3 * MOST)
-    kept = Familiarity.of(logits, surprise)
-    assert len(kept.energy) == len(kept.surprise) == MOST
-    assert kept.surprise[-1] == np.float32(surprise[-1])
+    texts = [str(row) for row in range(3 * MOST)]
+    kept = [int(text) for text in evenly(texts)]
+    assert (len(kept), kept[0], kept[-1]) == (MOST, 0, 3 * MOST - 1)
+    assert set(np.diff(kept)) <= {2, 3, 4}
+    assert evenly(texts[:MOST]) == texts[:MOST]
 
 
 def test_too_few_held_out_texts_call_nothing_rare():

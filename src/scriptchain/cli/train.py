@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -35,6 +35,9 @@ from .options import (
     new_app,
     show,
 )
+
+if TYPE_CHECKING:
+    from ..data.records import Records
 
 app = new_app()
 
@@ -121,17 +124,19 @@ def train(
             f"depth {depth}: residual_scale {resolved.residual_scale:.3g}, learning_rate {resolved.learning_rate:.3g}, "
             f"warmup {resolved.warmup:.3g}\n"
         )
-    options = {"text_column": text_column, "label_column": label_column, "encoding": encoding, "on_bad_row": on_bad_row}
-    rows, held_out, scored = (None if name is None else read(name, **options) for name in (file, validation, test))
-    assert rows is not None
-    if dedup:
-        rows = rows.distinct()
-    del options["label_column"]
+    options: dict[str, Any] = {"text_column": text_column, "encoding": encoding, "on_bad_row": on_bad_row}
+    labelled: dict[str, Any] = options | {"label_column": label_column}
+    held_out, scored = (None if name is None else read(name, **labelled) for name in (validation, test))
     more = None if unlabelled is None else read(unlabelled, labels_required=False, plain=True, **options)
     for records in (held_out, scored, more):  # those of the rows are said by the check
         if stream is not None and records is not None:
             stream.writelines(f"{note}\n" for note in records.notes)
     place = output or Path("runs") / _stem(file)
+
+    def rows() -> "Records":  # kept by nobody here, so that they can go when they are split
+        found = read(file, **labelled)
+        return found.distinct() if dedup else found
+
     if auto:
         from ..ladder import Limits
         from ..ladder import train as climb
@@ -140,7 +145,7 @@ def train(
                         measured(max_latency, MILLISECONDS, "--max-latency", "1ms"),
                         (1.0 if margin is None else margin) / 100)  # fmt: skip
         report = climb(
-            rows, place, limits, validation=held_out, test=scored, unlabelled=more, seed=resolved.seed, force=force,
+            rows(), place, limits, validation=held_out, test=scored, unlabelled=more, seed=resolved.seed, force=force,
             resume=resume, checkpoint_every=checkpoint_every, device=device, threads=threads, stream=stream,
         )  # fmt: skip
         show(report, json)
@@ -148,7 +153,7 @@ def train(
     from ..run import train as train_run
 
     report = train_run(
-        rows, resolved, place, validation=held_out, test=scored, teacher=teacher,
+        rows(), resolved, place, validation=held_out, test=scored, teacher=teacher,
         unlabelled=more, repeats=repeats, force=force, resume=resume, finish=finish, checkpoint_every=checkpoint_every,
         device=device, threads=threads, stream=stream,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..config import Config
 from ..data.batches import score_in_batches
 from ..data.tokenizer import CLS, Tokenizer
+from ..heap import Heap
 from ..positions import Positions
 from ..positions._positions import readable
 from ..runtime import tensors
@@ -84,13 +85,16 @@ def network_of(bundle: Bundle) -> Network:
 def torch_logits(network: Network, tokenizer: Tokenizer) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """The torch executor: texts to logits of shape `(N, C)`, in evaluation mode and without gradients."""
 
-    def run(ids: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        device = next(network.parameters()).device
-        with torch.inference_mode(), unpadded():
-            return network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)).float().cpu().numpy()
-
     def logits(texts: Sequence[str]) -> NDArray[np.float32]:
         network.eval()
+        device, heap = next(network.parameters()).device, Heap()
+
+        def run(ids: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+            with torch.inference_mode(), unpadded():
+                answers = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
+            heap.tend()
+            return answers.float().cpu().numpy()
+
         return score_in_batches(texts, tokenizer, run)
 
     return logits

@@ -6,6 +6,7 @@ Fisher's product, and the product is ranked again. *Source*: Liu et al. 2020, ar
 al. 2023, arXiv 2104.08279, for the p-value. Legend: N held-out texts, M others, C classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypedDict
@@ -37,10 +38,8 @@ class Familiarity:
 
     @classmethod
     def of(cls, logits: ArrayLike, surprise: ArrayLike) -> "Familiarity":
-        """From logits `(N, C)` and surprises `(N,)` of held-out texts; of many, `MOST` that lie evenly among them."""
-        kept = np.linspace(0, len(np.asarray(surprise)) - 1, min(MOST, len(np.asarray(surprise)))).round().astype(int)
-        both = energy(np.asarray(logits)), np.asarray(surprise)
-        return cls(*(values[kept].astype(np.float32) for values in both))
+        """From logits `(N, C)` and surprises `(N,)` of held-out texts."""
+        return cls(energy(np.asarray(logits)).astype(np.float32), np.asarray(surprise, np.float32))
 
     def __call__(self, logits: ArrayLike, surprise: ArrayLike) -> NDArray[np.float64]:
         """The share of the held-out texts that are no more familiar, `(M,)` in 0..1, the text itself among them."""
@@ -61,6 +60,11 @@ class Familiarity:
     def _product(self, energy_M: NDArray[np.float32], surprise_M: NDArray[np.float32], own: int) -> NDArray[np.float64]:
         ranks = _rank(np.sort(self.energy), energy_M, own), _rank(np.sort(-self.surprise), -surprise_M, own)
         return np.log(ranks[0]) + np.log(ranks[1])
+
+
+def evenly(texts: Sequence[str]) -> list[str]:
+    """Of many held-out texts `MOST` that lie evenly among them, from the first to the last."""
+    return [texts[int(row)] for row in np.linspace(0, len(texts) - 1, min(MOST, len(texts))).round()]
 
 
 def required(held_out: Familiarity | None) -> Familiarity:

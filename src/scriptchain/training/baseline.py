@@ -237,7 +237,7 @@ def _majority(labels_N: NDArray[np.int64], weights_N: NDArray[np.float64], num_c
 
 
 def _weights(sample_weight: ArrayLike | None, rows: int) -> NDArray[np.float64]:
-    weights_N = np.ones(rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
+    weights_N = np.broadcast_to(1.0, rows) if sample_weight is None else np.asarray(sample_weight, np.float64)
     if weights_N.shape != (rows,):
         raise DataError(f"sample_weight must be one number a row, shape ({rows},), got shape {weights_N.shape}")
     refused = weights_N[~(np.isfinite(weights_N) & (weights_N >= 0))]

@@ -278,7 +278,7 @@ def validate(
     # Sorted by length: padding is cheap, and the order of the rows does not matter to the scores.
     together = world if len(data.ids) >= world.size else ALONE
     order = np.argsort(lengths(data.ids), kind="stable")[together.rank :: together.size]
-    parts = []
+    parts, heap = [], Heap()
     with torch.inference_mode(), unpadded():
         for start in range(0, len(order), 256):
             if world.size == 1 and stop():  # of several, the others would wait for this one
@@ -286,6 +286,7 @@ def validate(
             ids, mask = batches.pad([data.ids[row] for row in order[start : start + 256]])
             ids, mask = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
             parts.append(network(ids, mask).float().cpu())
+            heap.tend()
     logits, labels = torch.cat(parts), torch.from_numpy(data.labels[order])
     cells = confusion(labels.numpy(), logits.argmax(1).numpy(), logits.shape[1])
     loss = float(cross_entropy(logits, labels))
