@@ -12,6 +12,7 @@ from ..positions import PositionalEncoding, Positions
 from ..positions._positions import readable
 from .damping import Damping
 from .dropout import Dropout
+from .linear import Linear
 from .residual import RESIDUALS
 from .trace import Trace
 
@@ -33,8 +34,8 @@ class SelfAttention(nn.Module):
         self.num_heads = config.num_heads
         self.scale = width**-0.5
         self.dropout = config.dropout
-        self.project = nn.Linear(config.d_model, 3 * config.d_model)
-        self.output = nn.Linear(config.d_model, config.d_model)
+        self.project = Linear(config.d_model, 3 * config.d_model)
+        self.output = Linear(config.d_model, config.d_model)
         self.query_norm = nn.LayerNorm(width, bias=False) if config.qk_norm else nn.Identity()
         self.key_norm = nn.LayerNorm(width, bias=False) if config.qk_norm else nn.Identity()
 
@@ -60,10 +61,10 @@ class FeedForward(nn.Module):
 
     def __init__(self, config: Config):
         super().__init__()
-        self.expand = nn.Linear(config.d_model, config.d_feedforward)
+        self.expand = Linear(config.d_model, config.d_feedforward)
         self.activation = ACTIVATIONS[config.activation]()
         self.dropout = Dropout(config.dropout)
-        self.output = nn.Linear(config.d_feedforward, config.d_model)
+        self.output = Linear(config.d_feedforward, config.d_model)
 
     def forward(self, x_TD: Float[Tensor, "*T D"]) -> Float[Tensor, "*T D"]:
         return self.output(self.dropout(self.activation(self.expand(x_TD))))
