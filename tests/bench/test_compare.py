@@ -4,6 +4,9 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 
@@ -23,6 +26,7 @@ from scriptchain.data.records import Records, read
 from scriptchain.errors import DataError, ModelError, ResourceError, UsageError
 
 from ..positions.rows import ROWS, SMALL, rows
+from ..processes import left_behind
 from ..refusals import refusal
 
 TINY = ["d_model=16", "num_heads=2", "num_layers=1", "d_feedforward=32", "epochs=2", "vocab_size=300"]
@@ -154,6 +158,20 @@ def test_a_killed_worker_costs_its_run_and_changes_nothing(tmp_path):
     found = [sorted((_timeless(run) for run in Pool(tmp_path / name, rows.digest).runs), key=str)
              for name in ("one", "two")]  # fmt: skip
     assert found[0] == found[1]
+
+
+def test_no_worker_outlives_a_command_that_is_killed(tmp_path):
+    small = [f"--set={one}" for one in ("d_model=16", "num_heads=2", "num_layers=1", "d_feedforward=16", "epochs=1")]
+    command = [sys.executable, "-m", "scriptchain", "compare", "task:roles", "--positions", "none,learned", "--repeats",
+               "20", "--workers", "2", "--output", str(tmp_path / "out"), *small]  # fmt: skip
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    runs = tmp_path / "out" / "runs.jsonl"
+    while process.poll() is None and not runs.exists():
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert runs.exists()
+    assert left_behind(process.pid) == []
 
 
 def test_workers_that_die_again_and_again_are_given_up(monkeypatch):

@@ -24,6 +24,8 @@ from scriptchain.runtime import answered, bulk, engines, load
 from scriptchain.runtime.lines import Asked, Given, Scorer
 from scriptchain.runtime.session import Session
 
+from ..processes import left_behind
+
 WORDS = ["the", "food", "was", "not", "good", "and", "wine", "fine", "today", "größer", "猫"]
 
 
@@ -399,23 +401,7 @@ def test_no_process_outlives_a_parent_that_is_killed(tiny_run, tmp_path):
         time.sleep(0.01)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 20
-    while members(process.pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert members(process.pid) == []
-
-
-def members(session: int) -> list[str]:
-    """The processes of a session that still run."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, owner = path.read_text().rsplit(")", 1)[1].split()[:4]
-        except OSError:
-            continue
-        if int(owner) == session and state != "Z":
-            found.append(path.parent.name)
-    return found
+    assert left_behind(process.pid) == []
 
 
 def test_large_files_get_a_process_a_core_and_small_ones_none(monkeypatch):

@@ -61,8 +61,10 @@ def run_all(
 
 def _begin(rows: Rows) -> None:
     global _rows
+    from ..runtime.engines import follow_parent
     from .single import one_thread
 
+    follow_parent()
     one_thread()
     _rows = rows
 

@@ -156,12 +156,20 @@ _scorer: Scorer
 def _begin(model: str, threads: int, asked: Asked) -> None:
     """What a worker does first: it leaves Ctrl-C to its parent, and does not outlive it."""
     import signal
-    import threading
-    from multiprocessing import parent_process
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    follow_parent()
+    global _scorer
+    _scorer = Scorer(model, threads, asked)
+
+
+def follow_parent() -> None:
+    """Ends this process of a pool when the one that started it is no more; a pool alone would wait for work forever."""
+    import threading
+    from multiprocessing import parent_process
+
     parent = parent_process()
     assert parent is not None
 
@@ -170,8 +178,6 @@ def _begin(model: str, threads: int, asked: Asked) -> None:
         os._exit(0)
 
     threading.Thread(target=follow, daemon=True).start()
-    global _scorer
-    _scorer = Scorer(model, threads, asked)
 
 
 def _answer(rows: Sequence[Given], form: str, first: bool) -> Lines:
