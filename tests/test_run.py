@@ -5,6 +5,8 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -182,3 +184,30 @@ def test_the_test_split_is_answered_once_a_seed_and_all_that_is_told_is_of_the_s
     assert asked == [len(splits.test)] * 2
     again = evaluate(Session(tmp_path / "run"), splits.test, name="again")
     assert report.body[1:] == again.body  # before it, what the seeds have in common
+
+
+HELD = """
+import gc, sys
+from scriptchain.__main__ import run
+from scriptchain.classifier import Classifier
+from scriptchain.data.records import Records
+from scriptchain.errors import DataError
+
+def fit(*_, **__):
+    gc.collect()
+    print(sorted(len(one) for one in gc.get_objects() if type(one) is Records))
+    raise DataError("enough was seen")
+
+Classifier.fit_records = fit
+sys.exit(run(["train", *sys.argv[1:], "--quiet"]))
+"""
+
+
+def test_the_rows_of_a_file_are_held_by_nobody_when_they_are_split(tmp_path):
+    texts, labels = generate("roles", "train", 337)
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in zip(texts, labels, strict=True)))
+    # In a process of its own: what checks types in tests holds the arguments of every call.
+    command = [sys.executable, "-c", HELD, file, "--output", tmp_path / "out"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (3, "[34, 34, 269]\n")
