@@ -28,6 +28,7 @@ def test_the_mask_undoes_the_padding(lengths):
     rows = rows_of(lengths)
     ids, mask = pad(rows)
     assert ids.shape == mask.shape == (len(rows), max(lengths))
+    assert not any(np.shares_memory(ids, row) for row in rows)
     assert (ids.dtype, mask.dtype) == (np.int64, np.bool_)
     assert [line[real].tolist() for line, real in zip(ids, mask, strict=True)] == [row.tolist() for row in rows]
     assert (ids[~mask] == PAD).all()

@@ -28,6 +28,8 @@ class Batch:
 
 def pad(ids: Sequence[Ids]) -> tuple[Ids, Mask]:
     """Rows of different lengths as one `(B, L)` array with its mask, L the longest row."""
+    if len(ids) == 1:  # nothing to pad, and one text alone is what a server waits for
+        return np.array([ids[0]], np.int64), np.ones((1, len(ids[0])), dtype=bool)
     sizes = lengths(ids)
     mask = np.arange(sizes.max()) < sizes[:, None]
     padded = np.full(mask.shape, PAD, dtype=np.int64)
