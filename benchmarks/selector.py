@@ -2,8 +2,9 @@
 
 usage: python benchmarks/selector.py TEXTS.csv ... --output DIR [--tasks even_pairs,indexing] [--budget 900]
 Of each file 4,000 rows are taken. Eight encodings are compared under the budget, then all of them are trained on five
-other units (another shuffle in five folds, or five other draws), and the pick is scored by its mean there. Every run is
-kept in DIR and done once.
+other units (another shuffle in five folds, or five other draws), and the pick is scored by its mean there. Regret is
+told twice: beside the best mean, which holds that one's luck, and, unit by unit, beside the best of the four others.
+Every run is kept in DIR and done once.
 """
 
 import argparse
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from kept import compared
 from machine import machine
+from numpy.typing import NDArray
 
 from scriptchain import bench
 from scriptchain.bench import single
@@ -33,34 +35,49 @@ def main() -> None:
     print(machine(), flush=True)
     single.one_thread()
     arms = bench.arms_of("small", ENCODINGS)
-    regrets: dict[str, list[list[float]]] = {"texts": [], "tasks": []}
-    print("| | best of the grid | picked | regret of the pick, of `learned`, of `rope` |\n|---|---|---|---|")
+    regrets: dict[str, list[NDArray[np.float64]]] = {"texts": [], "tasks": []}
+    print("| | best of the grid | picked | regret of it, of `learned`, of `rope` | beside the best of other units |")
+    print("|---|---|---|---|---|")
     for kind, names in (("texts", told.files), ("tasks", told.tasks.split(",") if told.tasks else [])):
         for name in names:
             stem = Path(name).parent.name if kind == "texts" else name
-            picked = report_on(name, kind, 0, arms, told.output / stem / "picked", told, budget=told.budget)
-            grid = report_on(name, kind, OTHER, arms, told.output / stem / "grid", told, budget=None)
-            means = {one["name"]: 100 * one["score"] for one in grid["candidates"]}
-            best, pick = max(means, key=means.__getitem__), picked["recommended"]
-            regrets[kind].append([means[best] - means[one] for one in (pick, "learned", "rope")])
-            print(f"| {stem} | `{best}` {means[best]:.1f} | `{pick}` {means[pick]:.1f} | "
-                  f"{', '.join(f'{one:.1f}' for one in regrets[kind][-1])} |", flush=True)  # fmt: skip
+            picked, _ = compared_on(name, kind, 0, arms, told.output / stem / "picked", told, budget=told.budget)
+            _, pool = compared_on(name, kind, OTHER, arms, told.output / stem / "grid", told, budget=None)
+            scores = np.array([[100 * run.score for _, run in sorted(pool.of(arm.id).items())] for arm in arms])
+            pick, means = ENCODINGS.index(picked["recommended"]), scores.mean(1)
+            chosen = [pick, ENCODINGS.index("learned"), ENCODINGS.index("rope")]
+            regrets[kind].append(np.stack([means.max() - means[chosen], beside_others(scores, chosen)]))
+            lucky, fair = map(listed, regrets[kind][-1])
+            print(f"| {stem} | `{ENCODINGS[means.argmax()]}` {means.max():.1f} | `{ENCODINGS[pick]}` {means[pick]:.1f} "
+                  f"| {lucky} | {fair} |", flush=True)  # fmt: skip
     for kind, found in regrets.items():
         if found:
-            means = ", ".join(f"{one:.2f}" for one in np.mean(found, axis=0))
-            print(f"mean regret on {kind}: {means} points (picked, always learned, always rope)")
+            lucky, fair = map(listed, np.mean(found, axis=0))
+            print(f"mean regret on {kind}: {lucky} points (picked, always learned, always rope); {fair}")
 
 
-def report_on(
+def beside_others(scores: NDArray[np.float64], chosen: list[int]) -> NDArray[np.float64]:
+    """How far each chosen encoding is behind the one that is best on the other units, the mean over units."""
+    gaps = [
+        scores[np.delete(scores, unit, axis=1).mean(1).argmax(), unit] - scores[chosen, unit]
+        for unit in range(scores.shape[1])
+    ]
+    return np.mean(gaps, axis=0)
+
+
+def listed(values: NDArray[np.float64]) -> str:
+    return ", ".join(f"{one:.2f}" for one in values)
+
+
+def compared_on(
     name: str, kind: str, seed: int, arms: list[bench.Arm], folder: Path, told: argparse.Namespace,
     budget: float | None,
-) -> Report:  # fmt: skip
+) -> tuple[Report, bench.Pool]:  # fmt: skip
     if kind == "tasks":
         rows, repeats = bench.Rows(task=name, seed=seed), UNITS
     else:
         rows, repeats = bench.Rows(read(name).sample(ROWS, seed=0), folds=UNITS, seed=seed), 1
-    report, _ = compared(rows, arms, bench.Plan("learned", repeats, budget, workers=told.workers, seed=seed), folder)
-    return report
+    return compared(rows, arms, bench.Plan("learned", repeats, budget, workers=told.workers, seed=seed), folder)
 
 
 if __name__ == "__main__":
