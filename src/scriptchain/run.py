@@ -4,8 +4,8 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from .config import Config
 from .data.check import check
 from .data.records import Records
 from .data.splits import split, without
-from .errors import DataError, Interrupted, ModelError, ResourceError, UsageError
+from .errors import DataError, Interrupted, ModelError, UsageError
 from .heap import give_back
 from .launched import processes
 from .report import Report, Stream, Table, percent, with_interval
@@ -26,13 +26,11 @@ from .runtime.bundle import Bundle, check_output
 from .runtime.evaluation import body_of, evaluate
 from .runtime.session import Session
 from .scoring.intervals import mean_interval
+from .workplace import has_steps, workplace
 
 if TYPE_CHECKING:
     from .training.lesson import Lesson
     from .training.world import World
-
-
-LEFT = ("seed-*", "checkpoints-*", "trial-*", "teacher-*")  # in the folder of an unfinished run or climb
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ def train(
     if finish and not resume:
         raise UsageError("--finish must come with --resume, got it alone", hint="--resume --finish")
     work = output.with_name(f"{output.name}-partial")
-    if resume and not force and (output / "manifest.json").exists() and not _has_steps(work):
+    if resume and not force and (output / "manifest.json").exists() and not has_steps(work):
         return already_finished(output, work)
     world = _world()
     leads = world is None or world.leads
@@ -374,57 +372,3 @@ class _Signal:
         if self.number is not None:
             raise KeyboardInterrupt
         self.number = number
-
-
-@contextmanager
-def workplace(work: Path, resume: bool, force: bool) -> Iterator[None]:
-    """The folder of an unfinished run, for this process alone. It goes when the run is complete, or left nothing."""
-    missing = [folder for folder in work.parents if not folder.exists()]
-    with ExitStack() as held:
-        try:
-            work.mkdir(parents=True, exist_ok=True)
-            held.enter_context(durable.locked(work / "lock"))
-        except OSError as error:
-            if isinstance(error, ResourceError):
-                raise
-            raise ResourceError(f"{work.parent} must be a folder that can be written ({error.strerror})") from None
-        if not (resume or force):
-            refuse_unfinished(work)
-        durable.sweep(work)
-        if not resume:
-            for left in (path for name in LEFT for path in work.glob(name)):
-                if left.is_dir():
-                    shutil.rmtree(left)
-                else:
-                    left.unlink()
-        try:
-            yield
-        except BaseException as error:
-            if not is_worth_keeping(work):
-                shutil.rmtree(work, ignore_errors=True)
-                with suppress(OSError):
-                    for folder in missing:
-                        folder.rmdir()
-            if isinstance(error, OSError) and not isinstance(error, ResourceError):
-                raise ResourceError(f"{work} cannot be written ({error.strerror})") from None
-            raise
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def refuse_unfinished(work: Path) -> None:
-    """Raises UsageError where an unfinished run stands."""
-    if is_worth_keeping(work):
-        raise UsageError(
-            f"{work} must be free, got an unfinished run",
-            hint="--resume goes on with it, --force starts from the beginning",
-        )
-
-
-def is_worth_keeping(work: Path) -> bool:
-    """A seed that is trained, a training that is measured, or a step that is saved."""
-    return any(work.glob("seed-*")) or any(work.glob("trial-*")) or _has_steps(work)
-
-
-def _has_steps(work: Path) -> bool:
-    """A finished run has none: with them it is a replacement of one that is unfinished."""
-    return any(path.name.strip("0")[0] != "-" for path in work.glob("checkpoints-*/**/*-*-*"))

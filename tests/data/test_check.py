@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptchain import report as progress
-from scriptchain.data import check as module
+from scriptchain.data import near
 from scriptchain.data.check import check
 from scriptchain.data.records import Records, from_python
 from scriptchain.data.text import leak_key, model_text
@@ -143,8 +143,8 @@ SENTENCES = st.lists(st.sampled_from(["a", "b", "B", "c!"]), min_size=4, max_siz
 @given(st.lists(SENTENCES, min_size=1, max_size=12), st.sampled_from([(2**22, 2**25), (5, 2**25), (5, 20)]))
 def test_near_duplicates_are_exactly_those_of_the_definition(texts, limits):
     with pytest.MonkeyPatch.context() as patch:  # small limits: chunks and passes must make no difference
-        patch.setattr(module, "_CHUNK_WORDS", limits[0])
-        patch.setattr(module, "_MAX_SIGNATURES", limits[1])
+        patch.setattr(near, "_CHUNK_WORDS", limits[0])
+        patch.setattr(near, "_MAX_SIGNATURES", limits[1])
         assert check(records(*texts))["near_duplicates"]["rows"] == expected_near(texts)
 
 

@@ -9,6 +9,7 @@ from ..data.records import Records
 from ..report import Report, Stream
 from ..run import make_splits
 from ..runtime.bundle import check_output
+from ..workplace import is_worth_keeping, refuse_unfinished, workplace
 from . import recipes
 from .climb import climb
 from .kept import Kept, job_of
@@ -49,10 +50,10 @@ def train(
     for place in (output,) if goes_on else (output, teacher):  # better now than behind the climb
         check_output(place, force)
         if not (force or resume):
-            run.refuse_unfinished(place.with_name(f"{place.name}-partial"))
+            refuse_unfinished(place.with_name(f"{place.name}-partial"))
     splits = make_splits(rows, validation, test, seed)
     texts = run.unseen(unlabelled, splits)
-    with run.workplace(work, resume, force), _told(work, stream):
+    with workplace(work, resume, force), _told(work, stream):
         kept = Kept(work, job_of(splits, texts, seed), checkpoint_every)
         climbed, chosen = climb(splits, limits, kept, texts, seed=seed, device=device, threads=threads, stream=stream)
         if stream is not None:
@@ -73,6 +74,6 @@ def _told(work: Path, stream: Stream | None) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if stream is not None and run.is_worth_keeping(work):
+        if stream is not None and is_worth_keeping(work):
             stream.write(f"what was found out is kept in {work}; the same command with --resume goes on\n")
         raise
