@@ -216,6 +216,7 @@ def _made(arm: str, repeat: int, score: float, right, lengths, fold: int = 0, st
 
 
 def _pool(tmp_path, scores: dict[str, list[float]], steps: dict[str, float]) -> tuple[list[Arm], Pool]:
+    tmp_path.mkdir(exist_ok=True)
     pool, candidates = Pool(tmp_path, "d"), arms(*scores)
     for arm in candidates:
         for unit, score in enumerate(scores[arm.name]):
@@ -330,12 +331,24 @@ def test_where_none_is_as_good_order_does_not_matter(tmp_path):
     assert next(one for one in report["candidates"] if one["name"] == "rope")["verdict"] == "equivalent"
 
 
-def test_the_luckiest_does_not_prove_that_order_matters(tmp_path):
-    scores = {"none": [0.5] * 12, "rope": [0.7, 0.501, 0.7, 0.499] * 3}
-    candidates, pool = _pool(tmp_path, scores, {"none": 1.0, "rope": 2.0})
-    report = report_of(Rows(task="roles"), candidates, candidates[0], pool, 0.01, seconds=1.0, going_on=[])
-    assert next(one for one in report["candidates"] if one["name"] == "rope")["verdict"] == "better"
-    assert report["order"]["verdict"] == "FALSE"
+def test_the_luckiest_of_many_does_not_prove_that_order_matters(tmp_path):
+    """What is better than `none` if it stands beside it alone is not for being the luckiest of seven."""
+    lucky = {"none": [0.5] * 6, "rope": [0.6, 0.55, 0.62, 0.49, 0.58, 0.52]}
+    others = ("alibi", "learned", "sinusoidal", "kerple", "cope", "transformer_xl")
+    noise = {name: [0.5 + 0.1 * (-1) ** (n + place) for n in range(6)] for place, name in enumerate(others)}
+    for scores, verdict in ((lucky, "TRUE"), (lucky | noise, "UNDECIDED")):
+        candidates, pool = _pool(tmp_path / verdict, scores, dict.fromkeys(scores, 1.0))
+        report = report_of(Rows(task="roles"), candidates, candidates[0], pool, 0.01, seconds=1.0, going_on=[])
+        assert (report["order"]["verdict"], report["order"]["best"]) == (verdict, "rope")
+
+
+def test_three_units_are_enough_where_order_is_all_and_two_are_not(tmp_path):
+    scores = {"none": [0.4, 0.42, 0.41], "rope": [0.9, 0.91, 0.9], "alibi": [0.98, 0.99, 0.99]}
+    for units, verdict, best in ((3, "TRUE", "alibi"), (2, "UNDECIDED", None)):
+        some = {name: found[:units] for name, found in scores.items()}
+        candidates, pool = _pool(tmp_path / str(units), some, dict.fromkeys(scores, 1.0))
+        report = report_of(Rows(task="roles"), candidates, candidates[0], pool, 0.01, seconds=1.0, going_on=[])
+        assert (report["order"]["verdict"], report["order"]["best"]) == (verdict, best)
 
 
 def test_the_better_half_goes_on_and_the_baseline_always(tmp_path):

@@ -107,29 +107,30 @@ def _pick(
 def _order(
     arms: Sequence[Arm], runs: dict[str, dict[tuple[int, int], Run]], rows: Rows, margin: float
 ) -> dict[str, Any] | None:
-    """Does word order matter: the best that has positions beside `none`, chosen on one half of the units and held
-    against it on the other, so that the luckiest of many proves nothing."""
+    """Does word order matter: all that have positions beside `none`, by Holm, so that the luckiest of many proves
+    nothing; told of the best of those that are better, or of all."""
     plain = next((arm for arm in arms if arm.config.positions == "none"), None)
     others = [arm for arm in arms if plain is not None and arm is not plain
               and without_positions(arm.config) == without_positions(plain.config)]  # fmt: skip
     if plain is None or not others:
         return None
-    units = sorted(set.intersection(*(set(runs[arm.name]) for arm in (plain, *others))))
-    if len(units) < 2 * FEWEST:
+    gaps = {arm.name: _gap(runs[arm.name], runs[plain.name], rows) for arm in others}
+    enough = [name for name, gap in gaps.items() if gap.units >= FEWEST]
+    if not enough:
         return {
             "verdict": "UNDECIDED",
             "best": None,
             "difference": None,
             "says": "does order matter? Too few units to say",
         }
-    choosing, holding = units[::2], units[1::2]
-    best = max(others, key=lambda arm: np.mean([runs[arm.name][unit].score for unit in choosing]))
-    gap = _gap({unit: runs[best.name][unit] for unit in holding}, runs[plain.name], rows)
-    judged = judge({best.name: gap}, margin, rows.overlap)[best.name]
-    states = {"better": "TRUE", "equivalent": "FALSE", "worse": "FALSE", "UNDECIDED": "UNDECIDED"}
-    verdict = states[judged["verdict"]]
-    return {"verdict": verdict, "best": best.name, "difference": gap.to_dict(),
-            "says": f"order matters: {verdict}; {best.name} beside none {points(gap.to_dict())}"}  # fmt: skip
+    judged = judge(gaps, margin, rows.overlap)
+    better = [name for name in enough if judged[name]["verdict"] == "better"]
+    undecided = any(one["verdict"] == "UNDECIDED" for one in judged.values())
+    verdict = "TRUE" if better else "UNDECIDED" if undecided else "FALSE"
+    best = max(better or enough, key=lambda name: gaps[name].value)
+    told = gaps[best].to_dict()
+    return {"verdict": verdict, "best": best, "difference": told,
+            "says": f"order matters: {verdict}; {best} beside none {points(told)}"}  # fmt: skip
 
 
 def _by_length(runs: dict[str, dict[tuple[int, int], Run]], rows: Rows) -> dict[str, Any]:
