@@ -49,17 +49,21 @@ def main() -> None:
 
 
 def table(task: str, arms: list[bench.Arm], pool: bench.Pool, learned: int) -> None:
-    print(f"\n| {task} | to {learned} words | beyond | beyond, beside `{arms[0].name}` |\n|---|---|---|---|")
-    base = {unit: accuracies(run, learned) for unit, run in pool.of(arms[0].id).items()}
-    for arm in arms:
-        runs = {unit: accuracies(run, learned) for unit, run in pool.of(arm.id).items()}
+    print(f"\n| {task} | to {learned} words | beyond | beyond, beside `{arms[0].name}` | beside the same, plain |\n"
+          "|---|---|---|---|---|")  # fmt: skip
+    found = {arm.name: {unit: accuracies(run, learned) for unit, run in pool.of(arm.id).items()} for arm in arms}
+    for name, runs in found.items():
         near, far = np.mean(list(runs.values()), axis=0)
-        gains = np.array([both[1] - base[unit][1] for unit, both in runs.items()])
-        beside = ""
-        if arm is not arms[0]:
-            low, high = stats.t.interval(0.95, len(gains) - 1, gains.mean(), gains.std(ddof=1) / len(gains) ** 0.5)
-            beside = f"{gains.mean():+.1f} [{low:+.1f}, {high:+.1f}]"
-        print(f"| `{arm.name}` | {near:.1f} | {far:.1f} | {beside} |", flush=True)
+        plain = name.removeprefix("randomized+")
+        both = [gain(runs, found[other]) if other != name else "" for other in (arms[0].name, plain)]
+        print(f"| `{name}` | {near:.1f} | {far:.1f} | {' | '.join(both)} |", flush=True)
+
+
+def gain(ours: dict[tuple[int, int], tuple[float, float]], others: dict[tuple[int, int], tuple[float, float]]) -> str:
+    """Beyond the lengths learned from, the mean over units and its interval."""
+    gains = np.array([far - others[unit][1] for unit, (_, far) in ours.items()])
+    low, high = stats.t.interval(0.95, len(gains) - 1, gains.mean(), gains.std(ddof=1) / len(gains) ** 0.5)
+    return f"{gains.mean():+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def accuracies(run: Run, learned: int) -> tuple[float, float]:
