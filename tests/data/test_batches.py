@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scriptchain.data.batches import POOL, Limit, epoch, pad, score_in_batches
+from scriptchain.data.ragged import Ragged
 from scriptchain.data.tokenizer import PAD, Tokenizer
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=120)
@@ -23,11 +24,19 @@ def batches_of(lengths, batch_size, seed, sort, tokens=0):
 # --- pad -----------------------------------------------------------------------------------------------------
 
 
-@given(LENGTHS)
-def test_the_mask_undoes_the_padding(lengths):
+@given(LENGTHS, st.booleans(), st.data())
+def test_the_mask_undoes_the_padding(lengths, ragged, data):
     rows = rows_of(lengths)
-    ids, mask = pad(rows)
-    assert ids.shape == mask.shape == (len(rows), max(lengths))
+    every, chosen = rows, None
+    if ragged:
+        every = Ragged(2**16)
+        for row in rows:
+            every.append(row.tolist())
+    if data.draw(st.booleans()):
+        chosen = np.array(data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1)))
+        rows = [rows[at] for at in chosen]
+    ids, mask = pad(every, chosen)
+    assert ids.shape == mask.shape == (len(rows), max(map(len, rows)))
     assert not any(np.shares_memory(ids, row) for row in rows)
     assert (ids.dtype, mask.dtype) == (np.int64, np.bool_)
     assert [line[real].tolist() for line, real in zip(ids, mask, strict=True)] == [row.tolist() for row in rows]

@@ -15,6 +15,7 @@ from scriptchain.export.onnx import to_onnx, verify
 from scriptchain.model.pipeline import Network, torch_logits
 from scriptchain.model.trace import Trace
 from scriptchain.positions import names
+from scriptchain.runtime import graph
 from scriptchain.runtime.attention_maps import Watched
 from scriptchain.runtime.session import onnx_session, session_logits
 from scriptchain.training.seed import seeded
@@ -78,6 +79,23 @@ def test_each_layer_attends_by_one_operator(positions):
     operators = [node.op_type for node in model.graph.node]
     assert operators.count("Attention") == SMALL["num_layers"]
     assert "Softmax" not in operators
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for queries, keys, values, mask in (node.input for node in model.graph.node if node.op_type == "Attention"):
+        filled = [makers[name] for name in (keys, values, mask)]
+        assert {node.op_type for node in filled} == {"Pad"}
+        for name in (queries, filled[0].input[0], filled[1].input[0]):
+            nodes = [makers[name], makers[makers[name].input[0]]]
+            assert [node.op_type for node in nodes] != ["Reshape", "Reshape"]
+
+
+@pytest.mark.parametrize(("length", "keys"), [(1, 16), (15, 16), (16, 16), (17, 32)])
+def test_keys_fill_whole_registers_and_what_fills_them_weighs_nothing(length, keys):
+    watched, names = graph.with_weights(to_onnx(*built({"positions": "alibi"})))
+    ids, mask = np.full((2, length), 5), np.ones((2, length), bool)
+    for weights in onnx_session(watched, threads=1).run(names, {"ids": ids, "mask": mask}):
+        assert np.shape(weights) == (2, 2, length, keys)
+        assert not np.any(weights[..., length:])
+        np.testing.assert_allclose(np.sum(weights, -1), 1, atol=1e-6)
 
 
 def assert_looks_alike(network: Network, tokenizer: Tokenizer, exported: bytes, text: str) -> None:

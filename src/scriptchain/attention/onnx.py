@@ -6,6 +6,9 @@ from contextlib import contextmanager
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import pad
+
+from .dense import VECTOR
 
 _wanted = [False]  # no context variable: an export could not trace it
 
@@ -41,8 +44,11 @@ def onnx_attention(
     batch, length, heads, width = v_BLHF.shape
     # One mask for all texts or all heads will do; one row for all queries is what executors do not take.
     mask = mask_BHLL.expand(-1, -1, length, length)
+    # Executors take keys one at a time where they do not fill a register: 15 cost them more than 16.
+    missing = -length % VECTOR
+    k_BKD, v_BKD = (pad(t.flatten(2), (0, 0, 0, missing)) for t in (k_BLHE, v_BLHF))
     y_BLD = torch.onnx.ops.symbolic(
-        "Attention", (q_BLHE.flatten(2), k_BLHE.flatten(2), v_BLHF.flatten(2), mask),
+        "Attention", (q_BLHE.flatten(2), k_BKD, v_BKD, pad(mask, (0, missing), value=float("-inf"))),
         {"scale": scale, "q_num_heads": heads, "kv_num_heads": heads},
         dtype=v_BLHF.dtype, shape=(batch, length, heads * width), version=23,
     )  # fmt: skip

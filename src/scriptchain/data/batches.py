@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from .ragged import lengths
+from .ragged import joined, lengths
 from .tokenizer import PAD, Tokenizer
 
 Ids = NDArray[np.int64]
@@ -26,14 +26,16 @@ class Batch:
     rows: NDArray[np.int64]
 
 
-def pad(ids: Sequence[Ids]) -> tuple[Ids, Mask]:
-    """Rows of different lengths as one `(B, L)` array with its mask, L the longest row."""
-    if len(ids) == 1:  # nothing to pad, and one text alone is what a server waits for
-        return np.array([ids[0]], np.int64), np.ones((1, len(ids[0])), dtype=bool)
-    sizes = lengths(ids)
+def pad(ids: Sequence[Ids], rows: NDArray[np.int64] | None = None) -> tuple[Ids, Mask]:
+    """The texts of these rows, or all, as one `(B, L)` array with its mask, L the longest of them."""
+    rows = np.arange(len(ids)) if rows is None else rows
+    if len(rows) == 1:  # nothing to pad, and one text alone is what a server waits for
+        (one,) = (ids[row] for row in rows)
+        return np.array([one], np.int64), np.ones((1, len(one)), dtype=bool)
+    numbers, sizes = joined(ids, rows)
     mask = np.arange(sizes.max()) < sizes[:, None]
     padded = np.full(mask.shape, PAD, dtype=np.int64)
-    padded[mask] = np.concatenate(ids)
+    padded[mask] = numbers
     return padded, mask
 
 
@@ -70,7 +72,7 @@ def epoch(
             batches += _cut(rows[np.argsort(sizes[rows], kind="stable")], sizes, limit, len(pool))
         batches = [batches[number] for number in rng.permutation(len(batches))]
     for rows in batches[start:]:
-        yield Batch(*pad([ids[row] for row in rows]), rows)
+        yield Batch(*pad(ids, rows), rows)
 
 
 def _cut(rows: NDArray[np.int64], sizes: NDArray[np.int64], limit: Limit, number: int) -> list[NDArray[np.int64]]:
@@ -109,7 +111,7 @@ def score_in_batches(
         stop = start + 1
         while stop < len(order) and (stop + 1 - start) * sizes[order[stop]] <= tokens_a_batch:
             stop += 1
-        parts.append(run(*pad([ids[row] for row in order[start:stop]])))
+        parts.append(run(*pad(ids, order[start:stop])))
         start = stop
     logits = np.concatenate(parts)
     result = np.empty_like(logits)

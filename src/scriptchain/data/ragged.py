@@ -38,6 +38,21 @@ class Ragged(Sequence[Row]):
         """Of each row, `(N,)`."""
         return np.diff(self._ends)
 
+    def joined(self, rows: NDArray[np.int64]) -> tuple[Row, NDArray[np.int64]]:
+        """The numbers of these rows, one row after the other, and the length of each; a copy."""
+        ends, values = np.asarray(self._ends), np.asarray(self._values)
+        sizes = ends[rows + 1] - ends[rows]
+        starts = np.cumsum(sizes) - sizes
+        return values[np.repeat(ends[rows] - starts, sizes) + np.arange(sizes.sum())].astype(np.int64), sizes
+
+
+def joined(rows: Sequence[Row], at: NDArray[np.int64]) -> tuple[Row, NDArray[np.int64]]:
+    """The numbers of the rows `at`, one row after the other, and the length of each; a copy."""
+    if isinstance(rows, Ragged):
+        return rows.joined(at)
+    some = [rows[row] for row in at]
+    return np.concatenate(some), lengths(some)
+
 
 def lengths(rows: Sequence[Row]) -> NDArray[np.int64]:
     """Of each row, `(N,)`."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from onnxscript import ir, optimizer
 
 from ..attention import onnx_operator
 from ..data.tokenizer import Tokenizer
@@ -39,6 +40,7 @@ def to_onnx(network: Network, tokenizer: Tokenizer) -> bytes:
             input_names=["ids", "mask"], output_names=["logits"],
         )  # fmt: skip
     assert program is not None
+    join_reshapes(program.model)
     model = program.model_proto
     strip(model)
     return model.SerializeToString(deterministic=True)
@@ -58,6 +60,19 @@ def verify(onnx: bytes, network: Network, tokenizer: Tokenizer, texts: Sequence[
             f"the exported model must agree with the trained one, got a difference of {difference:.2g}"
         )
     return difference
+
+
+def join_reshapes(model: ir.Model) -> None:
+    """Takes out reshapes that the one before undoes: encodings want heads parted, and the operator joined again. Those
+    behind the operator stay, as without them onnxruntime takes longer for many texts in floats."""
+    for node in model.graph:
+        before = node.inputs[0].producer() if node.op_type == "Reshape" and node.inputs[0] else None
+        given = before.inputs[0] if before and before.op_type == "Reshape" else None
+        if given is None or getattr(given.producer(), "op_type", None) == "Attention":
+            continue
+        if given.shape and given.shape == node.outputs[0].shape and not given.shape.has_unknown_dim():
+            ir.convenience.replace_all_uses_with(node.outputs[0], given)
+    optimizer.remove_unused_nodes(model)
 
 
 def strip(model: Any) -> None:

@@ -51,6 +51,7 @@ class Watched:
         ids = encoded.ids[0][:MOST]
         found = self._graph.run(self._names, {"ids": ids[None], "mask": np.ones((1, len(ids)), np.bool_)})
         # A head that pools by attention has a softmax too, over tokens alone.
-        weights = np.stack([one[0] for one in map(np.asarray, found) if one.ndim == 4])
+        # Keys stand filled up to a register's numbers; weights of what fills them are 0.
+        weights = np.stack([one[0, ..., : len(ids)] for one in map(np.asarray, found) if one.ndim == 4])
         tokens = self._tokenizer.spelled(ids.tolist())
         return AttentionMaps(tokens, weights, bool(encoded.truncated[0]) or len(encoded.ids[0]) > MOST)

@@ -78,7 +78,7 @@ def draw_together(
     for part in in_turn(steps * config.batch_size, config.batch_size, "contrastive training read", stream):
         step = part.start // config.batch_size
         rows = _some_of_each(members, config.batch_size, order_stream(config.seed, step))
-        batch = batches.Batch(*batches.pad([examples.ids[row] for row in rows]), rows)
+        batch = batches.Batch(*batches.pad(examples.ids, rows), rows)
         set_rate(optimizer, config.learning_rate * rate(step))
         take_step(network, batch, pairs, config, accelerator, optimizer, step + 1)
     network.to("cpu")

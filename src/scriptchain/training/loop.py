@@ -283,7 +283,7 @@ def validate(
         for start in range(0, len(order), 256):
             if world.size == 1 and stop():  # of several, the others would wait for this one
                 raise _Stopped
-            ids, mask = batches.pad([data.ids[row] for row in order[start : start + 256]])
+            ids, mask = batches.pad(data.ids, order[start : start + 256])
             ids, mask = torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device)
             parts.append(network(ids, mask).float().cpu())
             heap.tend()

@@ -78,6 +78,6 @@ def read(network: Network, examples: Examples, stream: Stream | None) -> NDArray
     with torch.inference_mode():
         for part in in_turn(len(order), AT_ONCE, "the frozen encoder read", stream):
             rows = order[part]
-            ids, mask = (torch.from_numpy(one).to(device) for one in batches.pad([examples.ids[row] for row in rows]))
+            ids, mask = (torch.from_numpy(one).to(device) for one in batches.pad(examples.ids, rows))
             parts.append(vectors_of(network, ids, mask).double().cpu().numpy())
     return np.concatenate(parts)[np.argsort(order)]
