@@ -29,9 +29,6 @@ class Batch:
 def pad(ids: Sequence[Ids], rows: NDArray[np.int64] | None = None) -> tuple[Ids, Mask]:
     """The texts of these rows, or all, as one `(B, L)` array with its mask, L the longest of them."""
     rows = np.arange(len(ids)) if rows is None else rows
-    if len(rows) == 1:  # nothing to pad, and one text alone is what a server waits for
-        (one,) = (ids[row] for row in rows)
-        return np.array([one], np.int64), np.ones((1, len(one)), dtype=bool)
     numbers, sizes = joined(ids, rows)
     mask = np.arange(sizes.max()) < sizes[:, None]
     padded = np.full(mask.shape, PAD, dtype=np.int64)
@@ -100,6 +97,9 @@ def score_in_batches(
     """Logits of all texts in their own order, computed over batches of similar length. Shape `(N, C)`."""
     require(texts)
     ids = tokenizer.encode(texts).ids
+    if len(ids) == 1:  # nothing to sort or pad, and one text alone is what a server waits for
+        (one,) = ids
+        return run(one[None], np.ones((1, len(one)), dtype=bool))
     sizes = ids.lengths
     if len(sizes) * sizes.max() <= tokens_a_batch:
         return run(*pad(ids))
