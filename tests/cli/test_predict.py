@@ -84,6 +84,15 @@ def test_standard_input_of_each_format_gives_what_the_arguments_give(name, predi
     assert predict("--file", "-", stdin=FORMS[name](TEXTS)) == (0, expected, "")
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "-"])
+def test_a_file_among_the_texts_is_a_text_with_a_note(name, predict, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_bytes(as_csv(TEXTS))
+    code, lines, err = predict("the food was good", name, "rows.tsv")
+    assert (code, [line["text"] for line in lines]) == (0, ["the food was good", name, "rows.tsv"])
+    assert err == f"note: '{name}' is answered as a text; --file {name} reads it\n"
+
+
 def test_a_named_column_is_taken(predict, expected, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_bytes(as_csv(TEXTS).replace(b"text", b"words", 1))

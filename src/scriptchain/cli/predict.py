@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import DataError, UsageError
-from ..report import duration
+from ..report import duration, shown
 from .options import Encoding, OnBadRow, TextColumn, Threads, new_app
 
 if TYPE_CHECKING:
@@ -90,6 +90,9 @@ def predict(
     place = None if output is None else Path(output)
     many = place is not None and (source.is_dir() or place.is_dir() or str(output).endswith(os.sep))
     _check(model, texts, file, place, many, force, resume)
+    meant = next((text for text in texts or () if text == "-" or os.path.isfile(text)), None)
+    if meant is not None:
+        sys.stderr.write(f"note: {shown(meant)!r} is answered as a text; --file {shown(meant)} reads it\n")
     if many and place is not None:
         targets = plan(source, place)
     else:
