@@ -90,7 +90,7 @@ def test_a_file_among_the_texts_is_a_text_with_a_note(name, predict, tmp_path, m
     Path("rows.csv").write_bytes(as_csv(TEXTS))
     code, lines, err = predict("the food was good", name, "rows.tsv")
     assert (code, [line["text"] for line in lines]) == (0, ["the food was good", name, "rows.tsv"])
-    assert err == f"note: '{name}' is answered as a text; --file {name} reads it\n"
+    assert err == f"note: '{name}' is answered as a text; --file reads it\n"
 
 
 def test_a_named_column_is_taken(predict, expected, tmp_path):

@@ -44,7 +44,7 @@ def onnx_attention(
     batch, length, heads, width = v_BLHF.shape
     # One mask for all texts or all heads will do; one row for all queries is what executors do not take.
     mask = mask_BHLL.expand(-1, -1, length, length)
-    # Executors take keys one at a time where they do not fill a register: 15 cost them more than 16.
+    # Keys that do not fill registers are slow: 15 cost onnxruntime more than 16.
     missing = -length % VECTOR
     k_BKD, v_BKD = (pad(t.flatten(2), (0, 0, 0, missing)) for t in (k_BLHE, v_BLHF))
     y_BLD = torch.onnx.ops.symbolic(

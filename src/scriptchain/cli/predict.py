@@ -92,7 +92,7 @@ def predict(
     _check(model, texts, file, place, many, force, resume)
     meant = next((text for text in texts or () if text == "-" or os.path.isfile(text)), None)
     if meant is not None:
-        sys.stderr.write(f"note: {shown(meant)!r} is answered as a text; --file {shown(meant)} reads it\n")
+        sys.stderr.write(f"note: {shown(meant)!r} is answered as a text; --file reads it\n")
     if many and place is not None:
         targets = plan(source, place)
     else:
